@@ -1,0 +1,110 @@
+# Assent. `make help` lists the targets; README.md starts with the two that matter.
+VERSION   := 0.1.0
+SOVERSION := 0
+prefix    ?= /usr/local
+bindir    ?= $(prefix)/bin
+libdir    ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+
+# One build directory per variant: release (default), asan, ubsan, tsan.
+VARIANT ?= release
+# V=1 shows the commands.
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+BUILD   := build/$(VARIANT)
+
+PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
+            libcmocka-dev libcyaml-dev libjansson-dev uthash-dev libbsd-dev
+PKGS     := libuv sqlite3 msgpack libsodium libcyaml jansson libbsd
+
+CC     ?= gcc
+AR     ?= ar
+WARN   := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+          -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
+          -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough
+OPT_release := -O2 -g
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_ubsan   := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all
+OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
+INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LDFLAGS += $(filter -fsanitize%,$(OPT_$(VARIANT)))
+
+# Folders whose files (but the mains) are objects of one archive; a program takes what it refers to.
+FOLDERS := common wire runtime coordinator participant client chaos
+MAINS   := coordinator/main.c participant/main.c $(wildcard client/command*.c) $(wildcard chaos/main*.c)
+SOURCES := $(filter-out $(MAINS),$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+ARCHIVE := $(BUILD)/assent.a
+LIB     := $(BUILD)/libassent.so.$(VERSION)
+LIB_OBJECTS := $(filter $(BUILD)/common/% $(BUILD)/wire/% $(BUILD)/client/% \
+               $(addprefix $(BUILD)/runtime/,cluster.o keys.o log.o transport.o),$(OBJECTS))
+PROGRAMS := $(BUILD)/assent-coordinator $(BUILD)/assent-participant $(BUILD)/assent \
+            $(BUILD)/assent-chaos
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+TEST_LIB   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+
+.PHONY: all help deps test unit integration demo asan ubsan tsan tidy format install clean
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(PROGRAMS) $(LIB) ## build the daemons, the command, the chaos harness and libassent
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## install the Debian packages that are missing
+	@missing=''; for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	if [ -z "$$missing" ]; then echo 'deps: everything is installed'; else \
+	  echo "deps: installing$$missing"; \
+	  sudo=''; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+
+$(ARCHIVE): $(OBJECTS)
+	@rm -f $@
+	@echo "  AR    $@"
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/assent-coordinator: $(BUILD)/coordinator/main.o $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/assent-participant: $(BUILD)/participant/main.o $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/assent: $(patsubst %.c,$(BUILD)/%.o,$(wildcard client/command*.c)) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/assent-chaos: $(patsubst %.c,$(BUILD)/%.o,$(wildcard chaos/main*.c)) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(LIB): $(LIB_OBJECTS) client/libassent.map
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libassent.so.$(SOVERSION) \
+	  -Wl,--version-script=client/libassent.map -Wl,--no-undefined $(LIB_OBJECTS) $(LDLIBS) -o $@
+	ln -sf libassent.so.$(VERSION) $(BUILD)/libassent.so.$(SOVERSION)
+	ln -sf libassent.so.$(SOVERSION) $(BUILD)/libassent.so
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+
+unit: $(UNIT_TESTS) ## build and run the unit tests only
+	@set -e; for t in $(UNIT_TESTS); do $$t; done
+
+clean: ## remove everything that was built
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB:.o=.d)

@@ -1,0 +1,266 @@
+#include "common/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bytes bytes_of(const void *data, size_t len)
+{
+    return (struct bytes){data, len};
+}
+
+struct bytes bytes_of_text(const char *text)
+{
+    return bytes_of(text, strlen(text));
+}
+
+bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t shared = a.len < b.len ? a.len : b.len;
+    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool bytes_has_prefix(struct bytes a, struct bytes prefix)
+{
+    return a.len >= prefix.len && bytes_equal(bytes_of(a.data, prefix.len), prefix);
+}
+
+uint64_t bytes_hash(struct bytes b)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < b.len; i++)
+        hash = (hash ^ b.data[i]) * 0x100000001b3u;
+    return hash;
+}
+
+struct blob *blob_new(struct bytes b)
+{
+    struct blob *blob = xmalloc(sizeof *blob + b.len);
+    blob->refs = 1;
+    blob->len = (uint32_t)b.len;
+    if (b.len > 0)
+        memcpy(blob->data, b.data, b.len);
+    return blob;
+}
+
+struct blob *blob_ref(struct blob *blob)
+{
+    if (blob != NULL)
+        blob->refs++;
+    return blob;
+}
+
+void blob_unref(struct blob *blob)
+{
+    if (blob != NULL && --blob->refs == 0)
+        free(blob);
+}
+
+struct bytes blob_bytes(const struct blob *blob)
+{
+    return blob == NULL ? bytes_of(NULL, 0) : bytes_of(blob->data, blob->len);
+}
+
+static void *checked(void *memory)
+{
+    if (memory == NULL) {
+        fputs("assent: out of memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+void *xmalloc(size_t size)
+{
+    return checked(malloc(size == 0 ? 1 : size));
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+    return checked(calloc(count == 0 ? 1 : count, size == 0 ? 1 : size));
+}
+
+void *xrealloc(void *old, size_t size)
+{
+    return checked(realloc(old, size == 0 ? 1 : size));
+}
+
+char *xstrdup(const char *text)
+{
+    return checked(strdup(text));
+}
+
+static uint8_t *writer_room(struct writer *w, size_t len)
+{
+    if (w->cap - w->len < len) {
+        size_t cap = w->cap == 0 ? 128 : w->cap;
+        while (cap - w->len < len)
+            cap *= 2;
+        w->data = xrealloc(w->data, cap);
+        w->cap = cap;
+    }
+    uint8_t *at = w->data + w->len;
+    w->len += len;
+    return at;
+}
+
+static void writer_le(struct writer *w, uint64_t v, size_t width)
+{
+    uint8_t *at = writer_room(w, width);
+    for (size_t i = 0; i < width; i++)
+        at[i] = (uint8_t)(v >> (8 * i));
+}
+
+void writer_u8(struct writer *w, uint8_t v)
+{
+    writer_le(w, v, 1);
+}
+
+void writer_u16(struct writer *w, uint16_t v)
+{
+    writer_le(w, v, 2);
+}
+
+void writer_u32(struct writer *w, uint32_t v)
+{
+    writer_le(w, v, 4);
+}
+
+void writer_u64(struct writer *w, uint64_t v)
+{
+    writer_le(w, v, 8);
+}
+
+void writer_raw(struct writer *w, const void *data, size_t len)
+{
+    if (len > 0)
+        memcpy(writer_room(w, len), data, len);
+}
+
+void writer_bytes(struct writer *w, struct bytes b)
+{
+    writer_u32(w, (uint32_t)b.len);
+    writer_raw(w, b.data, b.len);
+}
+
+struct bytes writer_view(const struct writer *w)
+{
+    return bytes_of(w->data, w->len);
+}
+
+void writer_free(struct writer *w)
+{
+    free(w->data);
+    *w = (struct writer){0};
+}
+
+struct reader reader_of(struct bytes b)
+{
+    return (struct reader){b, false};
+}
+
+/* The next len bytes, or NULL with `bad` set. */
+static const uint8_t *reader_take(struct reader *r, size_t len)
+{
+    if (r->bad || r->rest.len < len) {
+        r->bad = true;
+        return NULL;
+    }
+    const uint8_t *at = r->rest.data;
+    r->rest = bytes_of(at + len, r->rest.len - len);
+    return at;
+}
+
+static uint64_t reader_le(struct reader *r, size_t width)
+{
+    const uint8_t *at = reader_take(r, width);
+    uint64_t v = 0;
+    for (size_t i = 0; at != NULL && i < width; i++)
+        v |= (uint64_t)at[i] << (8 * i);
+    return v;
+}
+
+uint8_t reader_u8(struct reader *r)
+{
+    return (uint8_t)reader_le(r, 1);
+}
+
+uint16_t reader_u16(struct reader *r)
+{
+    return (uint16_t)reader_le(r, 2);
+}
+
+uint32_t reader_u32(struct reader *r)
+{
+    return (uint32_t)reader_le(r, 4);
+}
+
+uint64_t reader_u64(struct reader *r)
+{
+    return reader_le(r, 8);
+}
+
+void reader_raw(struct reader *r, void *out, size_t len)
+{
+    const uint8_t *at = reader_take(r, len);
+    if (at != NULL)
+        memcpy(out, at, len);
+    else
+        memset(out, 0, len);
+}
+
+struct bytes reader_bytes(struct reader *r, size_t max)
+{
+    uint32_t len = reader_u32(r);
+    if (len > max)
+        r->bad = true;
+    const uint8_t *at = reader_take(r, len);
+    return at == NULL ? bytes_of(NULL, 0) : bytes_of(at, len);
+}
+
+bool reader_done(const struct reader *r)
+{
+    return !r->bad && r->rest.len == 0;
+}
+
+void bytes_hex(struct bytes b, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < b.len; i++) {
+        *out++ = digits[b.data[i] >> 4];
+        *out++ = digits[b.data[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool bytes_from_hex(const char *text, uint8_t *out, size_t len)
+{
+    if (strlen(text) != 2 * len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

@@ -1,0 +1,101 @@
+/* A node's database: identity, the hash-chained log, its high-water mark, and the tables that the log
+ * is applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread calls it in
+ * the daemons, the simulator calls it directly. The only writer and checkpointer of its file.
+ *
+ *   meta       one row: format, cluster id, node id, name, public key, applied position and its chain,
+ *              and the node's own records as of there: incarnation, ceiling, watermark
+ *   log        seq, kind, txid, ts, body, chain = BLAKE2b(chain before, seq, kind, txid, ts, body)
+ *   role tables  created and filled by the role's `applier`, behind the log
+ *
+ * The mark: a second file beside the database, "<database>.mark", two 64-byte slots written in turn
+ * (seq, chain, checksum), durable before any row of the batch is acknowledged. At open the log must
+ * reach at least the newer valid slot with the same chain; otherwise the node refuses to serve. */
+#ifndef RUNTIME_LOG_STORE_H
+#define RUNTIME_LOG_STORE_H
+
+#include <assent/status.h>
+
+#include "common/record.h"
+
+struct sqlite3;
+struct log_store;
+
+/* Who the database belongs to; all of it is checked at open. */
+struct store_identity {
+    uint8_t cluster[16];
+    enum role role;
+    node_id node;
+    char name[NAME_BYTES_MAX + 1];
+    uint8_t public_key[32];
+};
+
+/* The role's side: turns log rows into tables, and the rest of the log into memory. All are called
+ * inside a SQLite transaction where they write. A non-zero return is a SQLite result code and stops
+ * the node. */
+struct store_role {
+    void *arg;
+    /* Creates the role's tables, in a new database. */
+    int (*create)(void *arg, struct sqlite3 *db);
+    /* At open, before any replay: prepare statements, read what the tables hold. */
+    int (*load)(void *arg, struct sqlite3 *db);
+    /* One row of the log not yet applied, in order, at open. */
+    int (*replay)(void *arg, const struct record *record);
+    /* Writes one row's effect into the tables. Called in log order, each row once. */
+    int (*apply)(void *arg, const struct record *record);
+    /* The batch of applied rows is durable: memory kept for them may go. */
+    void (*applied)(void *arg, uint64_t seq);
+};
+
+struct store_stats {
+    uint64_t seq;         /* last durable row */
+    uint64_t applied_seq; /* last row in the tables */
+    uint64_t rows;        /* appended since open */
+    uint64_t batches;     /* group commits since open */
+    uint64_t syncs;       /* of database and mark together, since open */
+    uint64_t replayed;    /* rows replayed at open */
+};
+
+/* Creates database and mark in `dir`, which must not have them. `why` is at least 512 bytes here and
+ * below. */
+assent_status log_store_create(const char *dir, const struct store_identity *id,
+                               const struct store_role *role, char *why, size_t why_size);
+/* Opens, checks identity, format, settings, chain and mark, then load() and replay(). Never creates.
+ * ASSENT_FOREIGN: another node's, cluster's or program's, or of a newer format; ASSENT_CORRUPT: a gap,
+ * a broken chain, or less than the mark: what was found and what to do. */
+assent_status log_store_open(struct log_store **out, const char *dir,
+                             const struct store_identity *id, const struct store_role *role,
+                             char *why, size_t why_size);
+/* Applies what is left, checkpoints, closes. NULL is fine. */
+void log_store_close(struct log_store *s);
+
+struct sqlite3 *log_store_db(struct log_store *s);
+
+/* A batch: begin, any number of rows, commit (one SQLite transaction, one sync, then the mark). */
+assent_status log_store_begin(struct log_store *s);
+/* One job's rows: on failure only they are undone. */
+assent_status log_store_savepoint(struct log_store *s);
+void log_store_release(struct log_store *s, bool keep);
+/* ASSENT_DISK_FULL or ASSENT_STORAGE on failure. */
+assent_status log_store_append(struct log_store *s, const struct record *record);
+/* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the store
+ * goes on. ASSENT_STORAGE: unknown; the process must stop. */
+assent_status log_store_commit(struct log_store *s);
+void log_store_rollback(struct log_store *s);
+
+/* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left how
+ * many are still to apply. Checkpoints when the write-ahead log is large. */
+assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
+/* The node's own records, which the log store keeps itself and never hands to the role. INCARNATION's
+ * body is one u32 (common/bytes.h layout): the incarnation. Zero where there was none. */
+struct store_node {
+    uint32_t incarnation;
+    hlc_ts ceiling;
+    hlc_ts watermark;
+    hlc_ts newest; /* greatest ts of any record, of the role's kinds too */
+};
+void log_store_node(const struct log_store *s, struct store_node *out);
+void log_store_stats(const struct log_store *s, struct store_stats *out);
+/* The last SQLite error, for messages. */
+const char *log_store_error(const struct log_store *s);
+
+#endif
