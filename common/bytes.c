@@ -54,13 +54,13 @@ struct blob *blob_new(struct bytes b)
 struct blob *blob_ref(struct blob *blob)
 {
     if (blob != NULL)
-        blob->refs++;
+        __atomic_fetch_add(&blob->refs, 1, __ATOMIC_RELAXED);
     return blob;
 }
 
 void blob_unref(struct blob *blob)
 {
-    if (blob != NULL && --blob->refs == 0)
+    if (blob != NULL && __atomic_sub_fetch(&blob->refs, 1, __ATOMIC_ACQ_REL) == 0)
         free(blob);
 }
 

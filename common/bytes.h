@@ -22,7 +22,7 @@ bool bytes_has_prefix(struct bytes a, struct bytes prefix);
 /* FNV-1a, 64 bits: for hash tables only. */
 uint64_t bytes_hash(struct bytes b);
 
-/* Owned, immutable, shared bytes. The count is not atomic: a blob belongs to one thread at a time. */
+/* Owned, immutable, shared bytes; threads may share them, the count is atomic. */
 struct blob {
     uint32_t refs;
     uint32_t len;

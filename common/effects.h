@@ -15,6 +15,8 @@
 struct event_peer {
     node_id node;
     uint32_t incarnation;
+    int64_t clock_ahead_ms; /* EVENT_PEER_CLOCK */
+    uint32_t rtt_us;        /* EVENT_PEER_CLOCK */
 };
 
 /* The storage finished the work of EFFECT_PERSIST or EFFECT_PREPARE. For EFFECT_PREPARE status may
@@ -49,6 +51,7 @@ enum event_kind {
     EVENT_READ_DONE,
     EVENT_PEER_UP,
     EVENT_PEER_DOWN,
+    EVENT_PEER_CLOCK,  /* how far a coordinator's wall clock is ahead of ours */
     EVENT_CLIENT_DOWN, /* from.conn is gone */
     EVENT_TICK,        /* the time of deadline() has come */
 };

@@ -15,6 +15,10 @@
 #define PLACEMENTS_MAX   4096
 #define GRANTS_MAX       64
 #define REPLICAS_MAX     16
+/* the cluster file's text; 4096 prefixes of any sensible length fit */
+#define CLUSTER_FILE_BYTES_MAX (16u * 1024u * 1024u)
+/* one text in a line of a daemon's log; the rest of it is left out */
+#define LOG_TEXT_BYTES_MAX 1024u
 
 /* participants of one transaction: bit masks over them are 64 bits wide */
 #define PARTICIPANTS_MAX 32
@@ -32,6 +36,8 @@
 #define RESULTS_BYTES_MAX (2u * 1024u * 1024u)
 /* the sentence in a vote or answer that says which key failed and what was found */
 #define DETAIL_BYTES_MAX  512u
+/* the text in STATUS_RESULT */
+#define STATUS_TEXT_BYTES_MAX 65536u
 
 /* one frame: the largest message is COMMIT, or RESULT with the results of a few large scans */
 #define FRAME_BYTES_MAX (16u * 1024u * 1024u)
@@ -63,7 +69,7 @@
 #define CLOCK_AHEAD_MS_DEFAULT   5000u
 #define TXID_SKEW_MS_DEFAULT     300000u
 #define PRIORITY_AGE_MS_MAX      60000u /* how much older than its txid a priority may claim to be */
-#define CLOCK_CEILING_STEP_MS    10000u
+#define CLOCK_CEILING_STEP_MS    1000u /* well below CLOCK_AHEAD_MS_DEFAULT: a restart begins there */
 #define HANDSHAKE_TIMEOUT_MS     5000u
 #define PING_INTERVAL_MS         1000u
 #define PEER_SILENT_MS           5000u /* a connection that was silent for so long is closed */

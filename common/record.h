@@ -31,6 +31,14 @@ enum record_kind {
 const char *record_name(enum record_kind kind);
 bool record_kind_known(uint64_t number);
 
+/* Parts that the bodies of both roles share. Reading sets reader.bad for what does not fit. */
+void tx_head_write(struct writer *w, const struct tx_head *head);
+void tx_head_read(struct reader *r, struct tx_head *head);
+void participants_write(struct writer *w, const struct participants *p);
+void participants_read(struct reader *r, struct participants *p);
+void ballot_write(struct writer *w, struct ballot b);
+struct ballot ballot_read(struct reader *r);
+
 struct record {
     enum record_kind kind;
     struct txid txid;

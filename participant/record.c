@@ -2,31 +2,11 @@
 
 #include <string.h>
 
-static void head_write(struct writer *w, const struct tx_head *head)
-{
-    writer_raw(w, head->txid.b, TXID_BYTES);
-    writer_u16(w, head->home.node);
-    writer_u32(w, head->home.incarnation);
-    writer_u32(w, head->epoch);
-    writer_u64(w, head->set_hash);
-}
-
-static void head_read(struct reader *r, struct tx_head *head)
-{
-    reader_raw(r, head->txid.b, TXID_BYTES);
-    head->home.node = reader_u16(r);
-    head->home.incarnation = reader_u32(r);
-    head->epoch = reader_u32(r);
-    head->set_hash = reader_u64(r);
-}
-
 struct blob *prepared_record_encode(const struct prepared_record *p)
 {
     struct writer w = {0};
-    head_write(&w, &p->head);
-    writer_u16(&w, p->participants.n);
-    for (int i = 0; i < p->participants.n; i++)
-        writer_u16(&w, p->participants.id[i]);
+    tx_head_write(&w, &p->head);
+    participants_write(&w, &p->participants);
     writer_u64(&w, p->priority_ms);
     writer_bytes(&w, bytes_of_text(p->client.text));
     writer_bytes(&w, p->results);
@@ -40,12 +20,8 @@ bool prepared_record_decode(struct bytes body, struct prepared_record *out)
 {
     struct reader r = reader_of(body);
     *out = (struct prepared_record){0};
-    head_read(&r, &out->head);
-    out->participants.n = reader_u16(&r);
-    if (out->participants.n > PARTICIPANTS_MAX)
-        return false;
-    for (int i = 0; i < out->participants.n; i++)
-        out->participants.id[i] = reader_u16(&r);
+    tx_head_read(&r, &out->head);
+    participants_read(&r, &out->participants);
     out->priority_ms = reader_u64(&r);
     struct bytes client = reader_bytes(&r, NAME_BYTES_MAX);
     if (client.len > 0)

@@ -1,0 +1,221 @@
+/* What a coordinator remembers of one transaction, shared by the parts of the core:
+ *
+ *   core.c      the table of transactions, dispatch, timers, memory, the watermark
+ *   leader.c    home of a transaction: PREPARE, votes, the decision at ballot 0
+ *   acceptor.c  votes and proposals accepted, promises
+ *   recovery.c  asking the home; a ballot of one's own
+ *   settle.c    decided: answers, DECIDE until DECIDED, FINISHED, FORGET
+ *
+ * States (one function moves: txn_move):
+ *
+ *   KNOWN ------ COMMIT at home ------> COLLECTING -- quorum or an abort vote --> DECIDED
+ *     |  \                                  |  \---- a higher ballot ---> WAITING    ^
+ *     |   INQUIRE, OUTCOME elsewhere        |deadline                       |        |
+ *     |    \--> ASKING --home is silent--> PROMISING <------its turn--------/        |
+ *     |           \--home leads--> KNOWN    |  ^ \--> BACKOFF (REJECTED, silence)    |
+ *     |                                     v  |                                     |
+ *     |                                  PROPOSING ------ F+1 ACCEPTED --------------|
+ *     +---- DECIDE or FORGET from elsewhere (any state) -----------------------------+
+ *   DECIDED -- all participants DECIDED, or FORGET --> FINISHED
+ *   ONE_PHASE, ONE_ASKING: a transaction with one participant, which alone decides. */
+#ifndef COORDINATOR_TXN_H
+#define COORDINATOR_TXN_H
+
+#include <uthash.h>
+
+#include "common/prng.h"
+#include "common/sm.h"
+#include "common/timers.h"
+#include "coordinator/core.h"
+#include "coordinator/record.h"
+
+enum txn_state {
+    TXN_KNOWN,
+    TXN_COLLECTING,
+    TXN_WAITING,
+    TXN_ASKING,
+    TXN_PROMISING,
+    TXN_PROPOSING,
+    TXN_BACKOFF,
+    TXN_ONE_PHASE,
+    TXN_ONE_ASKING,
+    TXN_DECIDED,
+    TXN_FINISHED,
+};
+
+/* One participant, as its leader sees it. */
+struct lead_part {
+    struct blob *ops;
+    uint32_t pin;
+    struct vote vote;   /* as it came from the participant itself */
+    uint64_t acceptors; /* who accepted this vote at ballot 0, a bit per coordinator */
+    struct blob *results;
+    struct breakdown breakdown;
+};
+
+struct lead {
+    uint64_t conn; /* the client */
+    uint64_t received_us;
+    uint64_t deadline_us;
+    uint64_t last_vote_us;
+    uint64_t priority_ms;
+    uint64_t placement_hash;
+    struct client_name client;
+    hlc_ts ts;
+    bool accept_emitted; /* the own acceptance, one record for all votes */
+    struct blob *detail; /* of the first abort vote */
+    node_id culprit;
+    struct lead_part part[]; /* one per participant */
+};
+
+struct recovery {
+    struct ballot ballot;
+    uint64_t promised, accepted; /* masks of coordinators */
+    bool outcome_asked_all;
+    uint64_t asked, not_leading; /* masks, while ASKING */
+    uint32_t tries;
+    bool whole_abort;
+    struct ballot whole_ballot;
+    bool any_vote;
+    struct accepted best[PARTICIPANTS_MAX];
+};
+
+/* Someone who waits for the outcome. */
+struct waiter {
+    TAILQ_ENTRY(waiter) link;
+    struct addr to;
+    struct txn *txn;
+    struct timer timer;
+};
+
+struct txn {
+    UT_hash_handle hh;
+    int state;
+    struct tx_head head;
+    struct participants participants; /* n = 0: not known */
+    /* acceptor: mirrors the records emitted */
+    struct ballot promised;
+    bool whole_abort;
+    struct ballot whole_ballot;
+    struct accepted *accepted; /* one per participant, or NULL */
+    bool has_record;
+    uint32_t storing; /* records emitted and not durable yet */
+    /* decided */
+    struct outcome outcome;
+    bool decider;       /* repeats DECIDE until DECIDED */
+    uint64_t settled;   /* mask of participants */
+    uint64_t took_part; /* mask of coordinators that may hold a record */
+    uint32_t repeats;
+    uint64_t finished_us;
+    TAILQ_ENTRY(txn) finished_link;
+    /* roles */
+    struct lead *lead;
+    struct recovery *recovery;
+    uint32_t round_seen; /* greatest round of any ballot seen */
+    struct timer timer;
+    uint32_t waiters_n;
+    TAILQ_HEAD(, waiter) waiters;
+};
+
+/* A transaction that storage is looking up, and what came for it meanwhile. */
+struct lookup {
+    UT_hash_handle hh;
+    struct txid txid;
+    uint32_t n;
+    TAILQ_HEAD(, stashed) stashed;
+};
+
+enum core_timer { TIMER_TXN = 1, TIMER_WAITER, TIMER_SECOND, TIMER_FORGET };
+
+struct coordinator {
+    struct coordinator_config config;
+    int f;
+    int self_index;
+    uint64_t now_us, wall_ms; /* of the event in progress */
+    struct effects *effects;  /* of the event in progress */
+    struct hlc clock;
+    struct prng prng;
+    struct txn *txns;
+    struct lookup *lookups;
+    struct timers timers;
+    struct timer second, forget_timer;
+    TAILQ_HEAD(, txn) finished; /* oldest first */
+    uint64_t memory_floor_ms;   /* txids from here on are in memory, or new */
+    hlc_ts watermark;           /* durable */
+    hlc_ts watermark_emitted;
+    uint32_t up[NODES_MAX + 1]; /* incarnation of connected nodes, 0: not connected */
+    bool is_participant[NODES_MAX + 1];
+    bool clock_known[COORDINATORS_MAX];
+    int64_t clock_ahead_ms[COORDINATORS_MAX];
+    struct forget_entry forget[FORGET_MAX];
+    uint16_t forget_n;
+    uint32_t leading;
+    bool stopping;
+    struct coordinator_stats stats;
+};
+
+/* core.c */
+void txn_move(struct txn *t, enum txn_state to);
+struct txn *txn_find(struct coordinator *c, const struct txid *txid);
+struct txn *txn_add(struct coordinator *c, const struct tx_head *head);
+void txn_remove(struct coordinator *c, struct txn *t);
+/* Learns the participants, if they were not known; false if they differ from those known. */
+bool txn_participants(struct txn *t, const struct participants *p);
+void txn_timer(struct coordinator *c, struct txn *t, uint64_t in_us);
+/* Index of a coordinator, or -1. */
+int coordinator_index(const struct coordinator *c, node_id node);
+bool below_watermark(const struct coordinator *c, const struct txid *txid);
+void send_node(struct coordinator *c, node_id to, struct msg *m);
+/* To every coordinator but this one. */
+void send_coordinators(struct coordinator *c, struct msg *m);
+/* A random time in [us, 2 us). */
+uint64_t jitter(struct coordinator *c, uint64_t us);
+
+/* leader.c */
+void leader_commit(struct coordinator *c, const struct event *e);
+void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *m);
+void leader_accepted(struct coordinator *c, struct txn *t, const struct msg *m, int acceptor);
+void leader_own_accept_stored(struct coordinator *c, struct txn *t);
+void leader_higher_ballot(struct coordinator *c, struct txn *t, struct ballot promised);
+void leader_peer_up(struct coordinator *c, struct txn *t, node_id node);
+void leader_deadline(struct coordinator *c, struct txn *t);
+/* Gives up leading: the client was answered, or another coordinator decides. NULL lead is fine. */
+void lead_free(struct coordinator *c, struct txn *t);
+
+/* acceptor.c */
+void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t);
+/* Emits the acceptance of these ballot-0 votes (VOTE_NONE: none) in one record. */
+struct effect *acceptor_accept0(struct coordinator *c, struct txn *t, const struct vote *votes);
+void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b, node_id from);
+void acceptor_propose(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
+void acceptor_fill_promise(const struct txn *t, struct msg *promise);
+
+/* recovery.c */
+void recovery_asked(struct coordinator *c, struct txn *t);
+void recovery_home_answer(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
+void recovery_start(struct coordinator *c, struct txn *t);
+void recovery_promise(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
+void recovery_own_promise_stored(struct coordinator *c, struct txn *t, struct ballot b);
+void recovery_accepted(struct coordinator *c, struct txn *t, struct ballot b, int acceptor);
+void recovery_rejected(struct coordinator *c, struct txn *t, const struct msg *m);
+void recovery_timer(struct coordinator *c, struct txn *t);
+
+/* settle.c */
+/* The outcome is known. decider: this node decided, and makes sure that everyone settles. */
+void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, bool decider);
+void settle_decided(struct coordinator *c, struct txn *t, node_id participant);
+void settle_repeat(struct coordinator *c, struct txn *t, node_id only);
+void settle_forget(struct coordinator *c, const struct msg *m);
+void settle_forget_flush(struct coordinator *c);
+void settle_finish(struct coordinator *c, struct txn *t);
+void settle_ask_old(struct coordinator *c);
+void settle_settled(struct coordinator *c, const struct msg *m, node_id from);
+void send_decide(struct coordinator *c, struct txn *t, node_id to);
+/* Answers a question for the outcome at once if it can, else remembers who asked. */
+void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32_t wait_ms);
+void answer_result(struct coordinator *c, const struct txn *t, struct addr to,
+                   assent_status status);
+void waiter_expired(struct coordinator *c, struct waiter *w);
+void waiters_free(struct coordinator *c, struct txn *t);
+
+#endif

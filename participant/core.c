@@ -1,0 +1,482 @@
+/* The participant's table of transactions, its dispatch, timers, clock and memory. Invariants:
+ *
+ *   P1  a participant votes once for a txid until it is decided (I3): what it voted is in the
+ * prepared record or remembered as an abort, and a PREPARE pinned to another incarnation is refused
+ *   P2  claims are held from before the vote until the decision is durable (I6), after a restart
+ * too P3  timestamps are issued only below the ceiling that was emitted before them P4  a txid with
+ * a time at or above memory_floor_ms that is not in memory has no outcome on the disk; below it the
+ * disk is asked before anything is answered */
+#include "participant/txn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND_US        1000000u
+#define MEMORY_WINDOW_MS 120000u
+#define MEMORY_MAX       200000u /* transactions in memory before finished ones are dropped early */
+#define CEILING_TICKS    1024u
+#define STASH_MAX        64u
+
+static const struct sm_state txn_states[] = {
+    [TXN_NEW] = {"NEW", SM_TO(TXN_LOCKING) | SM_TO(TXN_PREPARING) | SM_TO(TXN_PREPARED) |
+                            SM_TO(TXN_COMMITTED) | SM_TO(TXN_ABORTED)},
+    [TXN_LOCKING] = {"LOCKING", SM_TO(TXN_PREPARING) | SM_TO(TXN_ABORTED)},
+    [TXN_PREPARING] = {"PREPARING",
+                       SM_TO(TXN_PREPARED) | SM_TO(TXN_ABORTED) | SM_TO(TXN_COMMITTED)},
+    [TXN_PREPARED] = {"PREPARED", SM_TO(TXN_COMMITTING) | SM_TO(TXN_ABORTING)},
+    [TXN_COMMITTING] = {"COMMITTING", SM_TO(TXN_COMMITTED)},
+    [TXN_ABORTING] = {"ABORTING", SM_TO(TXN_ABORTED)},
+    [TXN_COMMITTED] = {"COMMITTED", 0},
+    [TXN_ABORTED] = {"ABORTED", 0},
+};
+static const struct sm_table txn_table = {"participant transaction", 8, txn_states};
+
+struct stashed {
+    TAILQ_ENTRY(stashed) link;
+    struct addr from;
+    struct msg *msg;
+};
+
+static bool is_active(int state)
+{
+    return state >= TXN_LOCKING && state <= TXN_ABORTING;
+}
+
+void txn_move(struct participant *p, struct txn *t, enum txn_state to)
+{
+    bool before = is_active(t->state);
+    sm_move(&txn_table, &t->state, to);
+    p->active += is_active(to);
+    p->active -= before;
+    if (to == TXN_COMMITTED || to == TXN_ABORTED) {
+        timer_clear(&p->timers, &t->timer);
+        t->finished_us = p->now_us;
+        TAILQ_INSERT_TAIL(&p->finished, t, finished_link);
+        p->stats.committed += to == TXN_COMMITTED;
+        p->stats.aborted += to == TXN_ABORTED;
+        blob_unref(t->results);
+        t->results = NULL;
+    }
+}
+
+struct txn *txn_find(struct participant *p, const struct txid *txid)
+{
+    struct txn *t;
+    HASH_FIND(hh, p->txns, txid, sizeof *txid, t);
+    return t;
+}
+
+struct txn *txn_add(struct participant *p, const struct tx_head *head)
+{
+    struct txn *t = xcalloc(1, sizeof *t);
+    t->owner = OWNER_TXN;
+    t->head = *head;
+    t->timer.kind = TIMER_TXN;
+    t->timer.owner = t;
+    HASH_ADD(hh, p->txns, head.txid, sizeof t->head.txid, t);
+    p->stats.in_memory++;
+    return t;
+}
+
+static void txn_remove(struct participant *p, struct txn *t)
+{
+    timer_clear(&p->timers, &t->timer);
+    if (t->state == TXN_COMMITTED || t->state == TXN_ABORTED)
+        TAILQ_REMOVE(&p->finished, t, finished_link);
+    HASH_DELETE(hh, p->txns, t);
+    p->stats.in_memory--;
+    if (t->claim != NULL)
+        p->resource->release(p->resource->arg, t->claim);
+    msg_unref(t->prepare);
+    blob_unref(t->detail);
+    blob_unref(t->results);
+    free(t);
+}
+
+bool below_floor(const struct participant *p, const struct txid *txid)
+{
+    return txid_ms(txid) < hlc_to_ms(p->floor);
+}
+
+hlc_ts issue_ts(struct participant *p)
+{
+    hlc_ts ts = hlc_next(&p->clock, p->wall_ms);
+    if (ts >= p->ceiling_emitted) {
+        hlc_ts by_wall = hlc_from_ms(p->wall_ms + CLOCK_CEILING_STEP_MS);
+        p->ceiling_emitted = by_wall > ts + CEILING_TICKS ? by_wall : ts + CEILING_TICKS;
+        effect_persist(p->effects, RECORD_CEILING, NULL, p->ceiling_emitted, NULL);
+    }
+    return ts;
+}
+
+void send_node(struct participant *p, node_id to, struct msg *m)
+{
+    effect_send(p->effects, addr_node(to), m);
+}
+
+uint64_t jitter(struct participant *p, uint64_t us)
+{
+    return us + prng_below(&p->prng, us / 4 + 1);
+}
+
+void release_claim(struct participant *p, struct claim **claim)
+{
+    if (*claim == NULL)
+        return;
+    p->resource->release(p->resource->arg, *claim);
+    *claim = NULL;
+    enum owner_kind *owner;
+    while ((owner = p->resource->granted(p->resource->arg)) != NULL) {
+        if (*owner == OWNER_TXN)
+            prepare_locked(p, (struct txn *)(void *)owner);
+        else
+            read_locked(p, (struct read *)(void *)owner);
+    }
+}
+
+struct participant *participant_new(const struct participant_config *config,
+                                    const struct resource *resource)
+{
+    struct participant *p = xcalloc(1, sizeof *p);
+    p->config = *config;
+    p->f = (config->coordinators - 1) / 2;
+    p->resource_copy = *resource;
+    p->resource = &p->resource_copy;
+    prng_seed(&p->prng, config->seed);
+    timers_init(&p->timers);
+    TAILQ_INIT(&p->finished);
+    TAILQ_INIT(&p->reads);
+    p->second.kind = TIMER_SECOND;
+    return p;
+}
+
+static void lookup_free(struct participant *p, struct lookup *l)
+{
+    struct stashed *s;
+    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
+        TAILQ_REMOVE(&l->stashed, s, link);
+        msg_unref(s->msg);
+        free(s);
+    }
+    HASH_DELETE(hh, p->lookups, l);
+    free(l);
+}
+
+void participant_free(struct participant *p)
+{
+    struct txn *t, *next;
+    struct lookup *l, *next_lookup;
+    struct read *r;
+    if (p == NULL)
+        return;
+    while ((r = TAILQ_FIRST(&p->reads)) != NULL)
+        read_free(p, r);
+    HASH_ITER (hh, p->txns, t, next)
+        txn_remove(p, t);
+    HASH_ITER (hh, p->lookups, l, next_lookup)
+        lookup_free(p, l);
+    free(p);
+}
+
+bool participant_restore(struct participant *p, const struct record *prepared)
+{
+    struct prepared_record r;
+    if (prepared->kind != RECORD_PREPARED ||
+        !prepared_record_decode(blob_bytes(prepared->body), &r))
+        return false;
+    struct txn *t = txn_add(p, &r.head);
+    struct blob *ops = blob_new(r.ops);
+    t->participants = r.participants;
+    t->prepare_ts = prepared->ts;
+    t->results = r.results.len > 0 ? blob_new(r.results) : NULL;
+    t->claim = p->resource->restore(p->resource->arg, &r.head.txid, r.priority_ms, ops, t);
+    blob_unref(ops);
+    if (t->claim == NULL)
+        return false;
+    hlc_merge(&p->clock, prepared->ts);
+    txn_move(p, t, TXN_PREPARED);
+    return true;
+}
+
+void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
+                          uint64_t newest_txid_ms)
+{
+    hlc_merge(&p->clock, ceiling);
+    p->ceiling_emitted = ceiling;
+    p->floor = p->floor_emitted = floor;
+    if (newest_txid_ms + 1 > p->memory_floor_ms)
+        p->memory_floor_ms = newest_txid_ms + 1;
+}
+
+void participant_start(struct participant *p, uint64_t now_us, uint64_t wall_ms,
+                       struct effects *effects)
+{
+    struct txn *t, *next;
+    p->now_us = now_us;
+    p->wall_ms = wall_ms;
+    p->effects = effects;
+    HASH_ITER (hh, p->txns, t, next) {
+        t->prepared_us = now_us;
+        timer_set(&p->timers, &t->timer,
+                  now_us + jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
+    }
+    timer_set(&p->timers, &p->second, now_us + SECOND_US);
+    p->effects = NULL;
+}
+
+void participant_stop(struct participant *p)
+{
+    p->stopping = true;
+}
+
+/* The floor: the median of the coordinators' clocks, less the retention; only with a majority
+ * heard. */
+static void advance_floor(struct participant *p)
+{
+    int64_t ahead[COORDINATORS_MAX];
+    int n = 0;
+    for (int i = 0; i < p->config.coordinators; i++) {
+        if (!p->clock_known[i])
+            continue;
+        int at = n++;
+        for (; at > 0 && ahead[at - 1] > p->clock_ahead_ms[i]; at--)
+            ahead[at] = ahead[at - 1];
+        ahead[at] = p->clock_ahead_ms[i];
+    }
+    if (n <= p->f)
+        return;
+    int64_t ms = (int64_t)p->wall_ms + ahead[(n - 1) / 2] - (int64_t)p->config.retention_ms;
+    if (ms <= 0)
+        return;
+    hlc_ts to = hlc_from_ms((uint64_t)ms);
+    if (to <= p->floor_emitted || hlc_to_ms(to - p->floor_emitted) < p->config.retention_ms / 64)
+        return;
+    p->floor_emitted = to;
+    effect_persist(p->effects, RECORD_WATERMARK, NULL, to, NULL);
+}
+
+/* Drops finished transactions from memory. An abort that only memory knows is written down first: a
+ * late PREPARE with this incarnation's pin must still be refused. */
+static void evict(struct participant *p)
+{
+    struct txn *t;
+    while ((t = TAILQ_FIRST(&p->finished)) != NULL) {
+        bool old = p->now_us - t->finished_us > MEMORY_WINDOW_MS * UINT64_C(1000);
+        if (!old && p->stats.in_memory <= MEMORY_MAX)
+            break;
+        if (t->state == TXN_ABORTED && !t->outcome_durable)
+            effect_persist(p->effects, RECORD_ABORTED, &t->head.txid, 0,
+                           aborted_record_encode(t->outcome.reason));
+        uint64_t ms = txid_ms(&t->head.txid);
+        if (ms + 1 > p->memory_floor_ms)
+            p->memory_floor_ms = ms + 1;
+        txn_remove(p, t);
+    }
+}
+
+/* Keeps a message about a transaction that only the disk may know; false if it need not wait. */
+static bool stash(struct participant *p, const struct event *e)
+{
+    const struct txid *txid = &e->msg->head.txid;
+    struct lookup *l;
+    if (txid_ms(txid) >= p->memory_floor_ms)
+        return false;
+    HASH_FIND(hh, p->lookups, txid, sizeof *txid, l);
+    if (l == NULL) {
+        l = xcalloc(1, sizeof *l);
+        l->txid = *txid;
+        TAILQ_INIT(&l->stashed);
+        HASH_ADD(hh, p->lookups, txid, sizeof l->txid, l);
+        effect_lookup(p->effects, txid);
+    }
+    if (l->n++ >= STASH_MAX)
+        return true; /* dropped: every message is repeated by its sender */
+    struct stashed *s = xcalloc(1, sizeof *s);
+    s->from = e->from;
+    s->msg = msg_ref(e->msg);
+    TAILQ_INSERT_TAIL(&l->stashed, s, link);
+    return true;
+}
+
+static void txn_message(struct participant *p, const struct event *e, struct txn *t)
+{
+    switch (e->msg->type) {
+    case MSG_PREPARE:
+        prepare_message(p, e, t);
+        break;
+    case MSG_DECIDE:
+        decide_message(p, e, t);
+        break;
+    case MSG_OUTCOME:
+        outcome_message(p, e, t);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_loaded(struct participant *p, const struct event *e)
+{
+    struct lookup *l;
+    const struct record *r = e->loaded.record;
+    HASH_FIND(hh, p->lookups, &e->loaded.txid, sizeof e->loaded.txid, l);
+    if (l == NULL)
+        return;
+    struct stashed *s = TAILQ_FIRST(&l->stashed);
+    struct txn *t = txn_find(p, &e->loaded.txid);
+    if (t == NULL && r != NULL && s != NULL) {
+        t = txn_add(p, &s->msg->head);
+        t->outcome_durable = true;
+        if (r->kind == RECORD_COMMITTED)
+            t->outcome = (struct outcome){OUTCOME_COMMITTED, r->ts, ASSENT_OK};
+        else
+            t->outcome =
+                (struct outcome){OUTCOME_ABORTED, 0, aborted_record_decode(blob_bytes(r->body))};
+        txn_move(p, t, r->kind == RECORD_COMMITTED ? TXN_COMMITTED : TXN_ABORTED);
+    }
+    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
+        struct event again = *e;
+        TAILQ_REMOVE(&l->stashed, s, link);
+        again.kind = EVENT_MESSAGE;
+        again.from = s->from;
+        again.msg = s->msg;
+        txn_message(p, &again, txn_find(p, &s->msg->head.txid));
+        msg_unref(s->msg);
+        free(s);
+    }
+    lookup_free(p, l);
+}
+
+static void on_message(struct participant *p, const struct event *e)
+{
+    if (e->msg->type == MSG_READ) {
+        read_message(p, e);
+    } else if (e->msg->type == MSG_SETTLE_ASK) {
+        settle_ask(p, e);
+    } else {
+        struct txn *t = txn_find(p, &e->msg->head.txid);
+        if (t == NULL && stash(p, e))
+            return;
+        txn_message(p, e, t);
+    }
+}
+
+static void on_stored(struct participant *p, const struct event_stored *s)
+{
+    if (s->kind == RECORD_WATERMARK)
+        p->floor = p->floor_emitted;
+    struct txn *t = txn_find(p, &s->txid);
+    if (t == NULL)
+        return;
+    if (s->kind == RECORD_PREPARED || s->kind == RECORD_APPLIED)
+        prepare_stored(p, t, s);
+    else if (s->kind == RECORD_COMMITTED || s->kind == RECORD_ABORTED)
+        decide_stored(p, t, s);
+}
+
+static void on_peer_up(struct participant *p, const struct event_peer *peer)
+{
+    struct txn *t, *next;
+    p->up[peer->node] = peer->incarnation;
+    HASH_ITER (hh, p->txns, t, next) {
+        if (t->state == TXN_PREPARED)
+            prepare_coordinator_up(p, t, peer->node, peer->incarnation);
+    }
+}
+
+static void on_peer_clock(struct participant *p, const struct event_peer *peer)
+{
+    p->rtt_us[peer->node] = peer->rtt_us;
+    for (int i = 0; i < p->config.coordinators; i++) {
+        if (p->config.coordinator[i] != peer->node)
+            continue;
+        p->clock_known[i] = true;
+        p->clock_ahead_ms[i] = peer->clock_ahead_ms;
+    }
+}
+
+static void on_timer(struct participant *p, struct timer *timer)
+{
+    switch ((enum core_timer)timer->kind) {
+    case TIMER_SECOND:
+        advance_floor(p);
+        evict(p);
+        timer_set(&p->timers, &p->second, p->now_us + SECOND_US);
+        break;
+    case TIMER_TXN:
+        prepare_timer(p, timer->owner);
+        break;
+    case TIMER_READ:
+        read_timer(p, timer->owner);
+        break;
+    }
+}
+
+void participant_step(struct participant *p, const struct event *e, struct effects *effects)
+{
+    p->now_us = e->now_us;
+    p->wall_ms = e->wall_ms;
+    p->effects = effects;
+    switch (e->kind) {
+    case EVENT_MESSAGE:
+        on_message(p, e);
+        break;
+    case EVENT_STORED:
+        on_stored(p, &e->stored);
+        break;
+    case EVENT_LOADED:
+        on_loaded(p, e);
+        break;
+    case EVENT_READ_DONE:
+        read_done(p, &e->read_done);
+        break;
+    case EVENT_PEER_UP:
+        on_peer_up(p, &e->peer);
+        break;
+    case EVENT_PEER_DOWN:
+        p->up[e->peer.node] = 0;
+        break;
+    case EVENT_PEER_CLOCK:
+        on_peer_clock(p, &e->peer);
+        break;
+    case EVENT_CLIENT_DOWN:
+    case EVENT_TICK:
+        break;
+    }
+    struct timer *timer;
+    while ((timer = timers_pop(&p->timers, p->now_us)) != NULL)
+        on_timer(p, timer);
+    p->effects = NULL;
+}
+
+uint64_t participant_deadline(const struct participant *p)
+{
+    return timers_next(&p->timers);
+}
+
+void participant_stats(const struct participant *p, uint64_t now_us, struct participant_stats *out)
+{
+    struct txn *t, *next;
+    *out = p->stats;
+    out->floor = p->floor;
+    out->reads_waiting = p->reads_n;
+    HASH_ITER (hh, p->txns, t, next) {
+        out->locking += t->state == TXN_LOCKING;
+        out->preparing += t->state == TXN_PREPARING;
+        out->in_doubt += t->state == TXN_PREPARED;
+        out->deciding += t->state == TXN_COMMITTING || t->state == TXN_ABORTING;
+        if (t->state == TXN_PREPARED && now_us - t->prepared_us > out->in_doubt_oldest_us)
+            out->in_doubt_oldest_us = now_us - t->prepared_us;
+    }
+}
+
+void participant_each(const struct participant *p,
+                      void (*each)(void *arg, const struct participant_view *view), void *arg)
+{
+    struct txn *t, *next;
+    HASH_ITER (hh, p->txns, t, next) {
+        struct participant_view view = {t->head, sm_name(&txn_table, t->state), t->prepare_ts,
+                                        t->outcome};
+        each(arg, &view);
+    }
+}

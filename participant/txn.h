@@ -1,0 +1,152 @@
+/* What a participant remembers of one transaction, shared by the parts of its core:
+ *
+ *   core.c     the table, dispatch, timers, memory, clock and floor
+ *   prepare.c  PREPARE to VOTE; repeating the vote and asking while in doubt
+ *   decide.c   DECIDE to DECIDED; questions for the outcome of a one-participant transaction
+ *   read.c     strong reads
+ *
+ * States (one function moves: txn_move):
+ *
+ *   NEW ---> LOCKING ---> PREPARING ---> PREPARED ---> COMMITTING ---> COMMITTED
+ *     |         |             |  \           \-------> ABORTING --\       ^
+ *     |         |             |   \---- one phase -----------------|------/
+ *     \---------+-------------+--> ABORTED <----------------------/ */
+#ifndef PARTICIPANT_TXN_H
+#define PARTICIPANT_TXN_H
+
+#include <uthash.h>
+
+#include "common/prng.h"
+#include "common/sm.h"
+#include "common/timers.h"
+#include "participant/core.h"
+#include "participant/record.h"
+
+enum txn_state {
+    TXN_NEW,
+    TXN_LOCKING,
+    TXN_PREPARING,
+    TXN_PREPARED,
+    TXN_COMMITTING,
+    TXN_ABORTING,
+    TXN_COMMITTED,
+    TXN_ABORTED,
+};
+
+/* Who owns a claim on the resource. */
+enum owner_kind { OWNER_TXN, OWNER_READ };
+
+struct txn {
+    enum owner_kind owner; /* first: the resource hands owners back */
+    UT_hash_handle hh;
+    int state;
+    struct tx_head head;
+    struct participants participants;
+    struct claim *claim;
+    struct msg *prepare; /* while LOCKING and PREPARING */
+    hlc_ts prepare_ts;
+    struct outcome outcome;
+    struct blob *detail;  /* of the own refusal */
+    struct blob *results; /* of the reads, for the vote again */
+    bool one_phase;
+    bool outcome_durable; /* ABORTED: the record is emitted; else only memory knows */
+    bool abort_asked;     /* DECIDE aborted came while PREPARING */
+    bool asked_outcome;   /* an OUTCOME question waits for the record */
+    node_id abort_from;
+    uint64_t arrived_us, locked_us, prepared_us;
+    uint32_t lock_wait_us, sync_us;
+    uint32_t inquiries;
+    uint64_t finished_us;
+    TAILQ_ENTRY(txn) finished_link;
+    struct timer timer; /* LOCKING: the deadline; PREPARED: in doubt */
+};
+
+struct read {
+    enum owner_kind owner; /* first */
+    TAILQ_ENTRY(read) link;
+    uint64_t token;
+    struct addr from;
+    uint64_t request;
+    struct blob *ops;
+    struct claim *claim;
+    bool reading; /* EFFECT_READ is under way */
+    struct timer timer;
+};
+
+struct lookup {
+    UT_hash_handle hh;
+    struct txid txid;
+    uint32_t n;
+    TAILQ_HEAD(, stashed) stashed;
+};
+
+enum core_timer { TIMER_TXN = 1, TIMER_READ, TIMER_SECOND };
+
+struct participant {
+    struct participant_config config;
+    int f;
+    const struct resource *resource;
+    struct resource resource_copy;
+    uint64_t now_us, wall_ms;
+    struct effects *effects;
+    struct hlc clock;
+    hlc_ts ceiling_emitted;
+    struct prng prng;
+    struct txn *txns;
+    struct lookup *lookups;
+    TAILQ_HEAD(, read) reads;
+    uint32_t reads_n;
+    uint64_t read_token;
+    struct timers timers;
+    struct timer second;
+    TAILQ_HEAD(, txn) finished;
+    uint64_t memory_floor_ms;
+    hlc_ts floor; /* durable */
+    hlc_ts floor_emitted;
+    uint32_t up[NODES_MAX + 1];
+    uint32_t rtt_us[NODES_MAX + 1];
+    bool clock_known[COORDINATORS_MAX];
+    int64_t clock_ahead_ms[COORDINATORS_MAX];
+    uint32_t active; /* LOCKING to ABORTING */
+    bool stopping;
+    struct participant_stats stats;
+};
+
+/* core.c */
+void txn_move(struct participant *p, struct txn *t, enum txn_state to);
+struct txn *txn_find(struct participant *p, const struct txid *txid);
+struct txn *txn_add(struct participant *p, const struct tx_head *head);
+bool below_floor(const struct participant *p, const struct txid *txid);
+/* A timestamp greater than all before; emits a new clock ceiling first where it is needed. */
+hlc_ts issue_ts(struct participant *p);
+void send_node(struct participant *p, node_id to, struct msg *m);
+/* Gives up the claim and lets those go on that were waiting for it. */
+void release_claim(struct participant *p, struct claim **claim);
+uint64_t jitter(struct participant *p, uint64_t us);
+
+/* prepare.c */
+void prepare_message(struct participant *p, const struct event *e, struct txn *t);
+void prepare_locked(struct participant *p, struct txn *t);
+void prepare_stored(struct participant *p, struct txn *t, const struct event_stored *s);
+void prepare_timer(struct participant *p, struct txn *t);
+void prepare_coordinator_up(struct participant *p, struct txn *t, node_id node,
+                            uint32_t incarnation);
+/* Votes *aborted*, to the leader, and remembers it. Takes over `detail`. */
+void vote_aborted(struct participant *p, struct txn *t, assent_status reason, struct blob *detail);
+
+/* decide.c */
+void decide_message(struct participant *p, const struct event *e, struct txn *t);
+void decide_abort_prepared(struct participant *p, struct txn *t, assent_status reason,
+                           node_id decider);
+void decide_stored(struct participant *p, struct txn *t, const struct event_stored *s);
+void outcome_message(struct participant *p, const struct event *e, struct txn *t);
+void settle_ask(struct participant *p, const struct event *e);
+
+/* read.c */
+void read_message(struct participant *p, const struct event *e);
+void read_locked(struct participant *p, struct read *r);
+void read_done(struct participant *p, const struct event_read_done *d);
+void read_timer(struct participant *p, struct read *r);
+void read_free(struct participant *p, struct read *r);
+
+#endif
