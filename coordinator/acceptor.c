@@ -35,7 +35,7 @@ static void reject(struct coordinator *c, struct txn *t, node_id to, struct ball
     struct msg *m = msg_new(MSG_REJECTED, &t->head);
     m->rejected.ballot = late;
     m->rejected.promised = t->promised;
-    send_node(c, to, m);
+    coordinator_send(c, to, m);
 }
 
 static struct msg *accepted0_msg(const struct txn *t)
@@ -55,7 +55,7 @@ static void accept_vote(struct coordinator *c, struct txn *t, int i, const struc
     if (t->accepted[i].vote.kind != VOTE_NONE) {
         /* the first one's ACCEPTED may be lost: again, unless it is still on its way to the disk */
         if (t->storing == 0 && home != c->config.self)
-            send_node(c, home, accepted0_msg(t));
+            coordinator_send(c, home, accepted0_msg(t));
         return;
     }
     struct vote votes[PARTICIPANTS_MAX] = {0};
@@ -117,7 +117,7 @@ void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b,
         struct msg *m = msg_new(MSG_PROMISE, &t->head);
         m->promise.ballot = b;
         acceptor_fill_promise(t, m);
-        send_node(c, from, m); /* the decision: it needs no promise */
+        coordinator_send(c, from, m); /* the decision: it needs no promise */
         return;
     }
     if (ballot_compare(b, t->promised) < 0) {

@@ -106,20 +106,20 @@ bool below_watermark(const struct coordinator *c, const struct txid *txid)
     return txid_ms(txid) < hlc_to_ms(c->watermark);
 }
 
-void send_node(struct coordinator *c, node_id to, struct msg *m)
+void coordinator_send(struct coordinator *c, node_id to, struct msg *m)
 {
     effect_send(c->effects, addr_node(to), m);
 }
 
-void send_coordinators(struct coordinator *c, struct msg *m)
+void coordinator_broadcast(struct coordinator *c, struct msg *m)
 {
     for (int i = 0; i < c->config.coordinators; i++)
         if (i != c->self_index)
-            send_node(c, c->config.coordinator[i], msg_ref(m));
+            coordinator_send(c, c->config.coordinator[i], msg_ref(m));
     msg_unref(m);
 }
 
-uint64_t jitter(struct coordinator *c, uint64_t us)
+uint64_t coordinator_jitter(struct coordinator *c, uint64_t us)
 {
     return us + prng_below(&c->prng, us);
 }

@@ -148,14 +148,14 @@ void leader_commit(struct coordinator *c, const struct event *e)
     txn_move(t, txid_route(&m->head.txid) != 0 ? TXN_ONE_PHASE : TXN_COLLECTING);
     timer_set(&c->timers, &t->timer, t->lead->deadline_us);
     for (int i = 0; i < t->participants.n; i++)
-        send_node(c, t->participants.id[i], prepare_msg(c, t, i));
+        coordinator_send(c, t->participants.id[i], prepare_msg(c, t, i));
 }
 
 void leader_peer_up(struct coordinator *c, struct txn *t, node_id node)
 {
     int i = participants_index(&t->participants, node);
     if (i >= 0 && t->lead->part[i].vote.kind == VOTE_NONE)
-        send_node(c, node, prepare_msg(c, t, i));
+        coordinator_send(c, node, prepare_msg(c, t, i));
 }
 
 /* The only place where a quorum at ballot 0 is counted. */
@@ -261,7 +261,7 @@ void leader_higher_ballot(struct coordinator *c, struct txn *t, struct ballot pr
     if (t->state != TXN_COLLECTING)
         return;
     txn_move(t, TXN_WAITING);
-    txn_timer(c, t, jitter(c, WAIT_FOR_DECIDE_US));
+    txn_timer(c, t, coordinator_jitter(c, WAIT_FOR_DECIDE_US));
 }
 
 void leader_deadline(struct coordinator *c, struct txn *t)

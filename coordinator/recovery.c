@@ -43,7 +43,7 @@ void recovery_asked(struct coordinator *c, struct txn *t)
         if (!ask)
             continue;
         r->asked |= UINT64_C(1) << i;
-        send_node(c, node, msg_new(MSG_OUTCOME, &t->head));
+        coordinator_send(c, node, msg_new(MSG_OUTCOME, &t->head));
     }
     if (r->asked == 0) {
         recovery_start(c, t);
@@ -101,11 +101,11 @@ void recovery_start(struct coordinator *c, struct txn *t)
     t->round_seen++;
     c->stats.recoveries += tries == 1;
     txn_move(t, TXN_PROMISING);
-    txn_timer(c, t, jitter(c, PHASE_US));
+    txn_timer(c, t, coordinator_jitter(c, PHASE_US));
     t->took_part |= (UINT64_C(1) << c->config.coordinators) - 1;
     struct msg *ask = msg_new(MSG_PROMISE_ASK, &t->head);
     ask->promise_ask.ballot = r->ballot;
-    send_coordinators(c, ask);
+    coordinator_broadcast(c, ask);
     acceptor_promise_ask(c, t, r->ballot, c->config.self);
 }
 
@@ -127,8 +127,8 @@ static void propose(struct coordinator *c, struct txn *t)
         }
     }
     txn_move(t, TXN_PROPOSING);
-    txn_timer(c, t, jitter(c, PHASE_US));
-    send_coordinators(c, msg_ref(m));
+    txn_timer(c, t, coordinator_jitter(c, PHASE_US));
+    coordinator_broadcast(c, msg_ref(m));
     acceptor_propose(c, t, m, c->config.self);
     msg_unref(m);
 }
@@ -206,7 +206,7 @@ static void back_off(struct coordinator *c, struct txn *t)
 {
     uint32_t tries = t->recovery->tries < BACKOFF_TRIES ? t->recovery->tries : BACKOFF_TRIES;
     txn_move(t, TXN_BACKOFF);
-    txn_timer(c, t, jitter(c, (uint64_t)BACKOFF_US << tries));
+    txn_timer(c, t, coordinator_jitter(c, (uint64_t)BACKOFF_US << tries));
 }
 
 void recovery_rejected(struct coordinator *c, struct txn *t, const struct msg *m)
@@ -237,8 +237,8 @@ void recovery_timer(struct coordinator *c, struct txn *t)
             txn_remove(c, t);
             break;
         }
-        send_node(c, txid_route(&t->head.txid), msg_new(MSG_OUTCOME, &t->head));
-        txn_timer(c, t, jitter(c, ASK_HOME_US));
+        coordinator_send(c, txid_route(&t->head.txid), msg_new(MSG_OUTCOME, &t->head));
+        txn_timer(c, t, coordinator_jitter(c, ASK_HOME_US));
         break;
     default:
         break;

@@ -114,7 +114,7 @@ void send_decide(struct coordinator *c, struct txn *t, node_id to)
     struct msg *m = msg_new(MSG_DECIDE, &t->head);
     m->decide.outcome = t->outcome;
     m->decide.participants = t->participants;
-    send_node(c, to, m);
+    coordinator_send(c, to, m);
 }
 
 static bool same_outcome(const struct outcome *a, const struct outcome *b)
@@ -166,7 +166,7 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
         if (i != c->self_index && (node == home || (t->took_part >> i & 1) != 0))
             send_decide(c, t, node);
     }
-    txn_timer(c, t, jitter(c, REPEAT_US));
+    txn_timer(c, t, coordinator_jitter(c, REPEAT_US));
 }
 
 /* Sends DECIDE again to who has not settled: to all, or to one participant that came back. */
@@ -182,7 +182,7 @@ void settle_repeat(struct coordinator *c, struct txn *t, node_id only)
         return;
     if (t->repeats < REPEAT_DOUBLINGS)
         t->repeats++;
-    txn_timer(c, t, jitter(c, (uint64_t)REPEAT_US << t->repeats));
+    txn_timer(c, t, coordinator_jitter(c, (uint64_t)REPEAT_US << t->repeats));
 }
 
 void settle_decided(struct coordinator *c, struct txn *t, node_id participant)
@@ -214,7 +214,7 @@ void settle_forget_flush(struct coordinator *c)
     for (uint16_t i = 0; i < c->forget_n; i++)
         m->forget.entry[i] = c->forget[i];
     c->forget_n = 0;
-    send_coordinators(c, m);
+    coordinator_broadcast(c, m);
 }
 
 void settle_finish(struct coordinator *c, struct txn *t)
@@ -267,7 +267,7 @@ void settle_ask_old(struct coordinator *c)
             m->settle_ask.n = 1;
             m->settle_ask.txid = xcalloc(1, sizeof *m->settle_ask.txid);
             m->settle_ask.txid[0] = t->head.txid;
-            send_node(c, t->participants.id[i], m);
+            coordinator_send(c, t->participants.id[i], m);
             n++;
         }
     }

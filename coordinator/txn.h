@@ -165,11 +165,11 @@ void txn_timer(struct coordinator *c, struct txn *t, uint64_t in_us);
 /* Index of a coordinator, or -1. */
 int coordinator_index(const struct coordinator *c, node_id node);
 bool below_watermark(const struct coordinator *c, const struct txid *txid);
-void send_node(struct coordinator *c, node_id to, struct msg *m);
+void coordinator_send(struct coordinator *c, node_id to, struct msg *m);
 /* To every coordinator but this one. */
-void send_coordinators(struct coordinator *c, struct msg *m);
+void coordinator_broadcast(struct coordinator *c, struct msg *m);
 /* A random time in [us, 2 us). */
-uint64_t jitter(struct coordinator *c, uint64_t us);
+uint64_t coordinator_jitter(struct coordinator *c, uint64_t us);
 
 /* leader.c */
 void leader_commit(struct coordinator *c, const struct event *e);

@@ -6,7 +6,7 @@
  * too P3  timestamps are issued only below the ceiling that was emitted before them P4  a txid with
  * a time at or above memory_floor_ms that is not in memory has no outcome on the disk; below it the
  * disk is asked before anything is answered */
-#include "participant/txn.h"
+#include "participant/branch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +17,20 @@
 #define CEILING_TICKS    1024u
 #define STASH_MAX        64u
 
-static const struct sm_state txn_states[] = {
-    [TXN_NEW] = {"NEW", SM_TO(TXN_LOCKING) | SM_TO(TXN_PREPARING) | SM_TO(TXN_PREPARED) |
-                            SM_TO(TXN_COMMITTED) | SM_TO(TXN_ABORTED)},
-    [TXN_LOCKING] = {"LOCKING", SM_TO(TXN_PREPARING) | SM_TO(TXN_ABORTED)},
-    [TXN_PREPARING] = {"PREPARING",
-                       SM_TO(TXN_PREPARED) | SM_TO(TXN_ABORTED) | SM_TO(TXN_COMMITTED)},
-    [TXN_PREPARED] = {"PREPARED", SM_TO(TXN_COMMITTING) | SM_TO(TXN_ABORTING)},
-    [TXN_COMMITTING] = {"COMMITTING", SM_TO(TXN_COMMITTED)},
-    [TXN_ABORTING] = {"ABORTING", SM_TO(TXN_ABORTED)},
-    [TXN_COMMITTED] = {"COMMITTED", 0},
-    [TXN_ABORTED] = {"ABORTED", 0},
+static const struct sm_state branch_states[] = {
+    [BRANCH_NEW] = {"NEW", SM_TO(BRANCH_LOCKING) | SM_TO(BRANCH_PREPARING) |
+                               SM_TO(BRANCH_PREPARED) | SM_TO(BRANCH_COMMITTED) |
+                               SM_TO(BRANCH_ABORTED)},
+    [BRANCH_LOCKING] = {"LOCKING", SM_TO(BRANCH_PREPARING) | SM_TO(BRANCH_ABORTED)},
+    [BRANCH_PREPARING] = {"PREPARING",
+                          SM_TO(BRANCH_PREPARED) | SM_TO(BRANCH_ABORTED) | SM_TO(BRANCH_COMMITTED)},
+    [BRANCH_PREPARED] = {"PREPARED", SM_TO(BRANCH_COMMITTING) | SM_TO(BRANCH_ABORTING)},
+    [BRANCH_COMMITTING] = {"COMMITTING", SM_TO(BRANCH_COMMITTED)},
+    [BRANCH_ABORTING] = {"ABORTING", SM_TO(BRANCH_ABORTED)},
+    [BRANCH_COMMITTED] = {"COMMITTED", 0},
+    [BRANCH_ABORTED] = {"ABORTED", 0},
 };
-static const struct sm_table txn_table = {"participant transaction", 8, txn_states};
+static const struct sm_table branch_table = {"participant transaction", 8, branch_states};
 
 struct stashed {
     TAILQ_ENTRY(stashed) link;
@@ -39,58 +40,58 @@ struct stashed {
 
 static bool is_active(int state)
 {
-    return state >= TXN_LOCKING && state <= TXN_ABORTING;
+    return state >= BRANCH_LOCKING && state <= BRANCH_ABORTING;
 }
 
-void txn_move(struct participant *p, struct txn *t, enum txn_state to)
+void branch_move(struct participant *p, struct branch *b, enum branch_state to)
 {
-    bool before = is_active(t->state);
-    sm_move(&txn_table, &t->state, to);
+    bool before = is_active(b->state);
+    sm_move(&branch_table, &b->state, to);
     p->active += is_active(to);
     p->active -= before;
-    if (to == TXN_COMMITTED || to == TXN_ABORTED) {
-        timer_clear(&p->timers, &t->timer);
-        t->finished_us = p->now_us;
-        TAILQ_INSERT_TAIL(&p->finished, t, finished_link);
-        p->stats.committed += to == TXN_COMMITTED;
-        p->stats.aborted += to == TXN_ABORTED;
-        blob_unref(t->results);
-        t->results = NULL;
+    if (to == BRANCH_COMMITTED || to == BRANCH_ABORTED) {
+        timer_clear(&p->timers, &b->timer);
+        b->finished_us = p->now_us;
+        TAILQ_INSERT_TAIL(&p->finished, b, finished_link);
+        p->stats.committed += to == BRANCH_COMMITTED;
+        p->stats.aborted += to == BRANCH_ABORTED;
+        blob_unref(b->results);
+        b->results = NULL;
     }
 }
 
-struct txn *txn_find(struct participant *p, const struct txid *txid)
+struct branch *branch_find(struct participant *p, const struct txid *txid)
 {
-    struct txn *t;
-    HASH_FIND(hh, p->txns, txid, sizeof *txid, t);
-    return t;
+    struct branch *b;
+    HASH_FIND(hh, p->branches, txid, sizeof *txid, b);
+    return b;
 }
 
-struct txn *txn_add(struct participant *p, const struct tx_head *head)
+struct branch *branch_add(struct participant *p, const struct tx_head *head)
 {
-    struct txn *t = xcalloc(1, sizeof *t);
-    t->owner = OWNER_TXN;
-    t->head = *head;
-    t->timer.kind = TIMER_TXN;
-    t->timer.owner = t;
-    HASH_ADD(hh, p->txns, head.txid, sizeof t->head.txid, t);
+    struct branch *b = xcalloc(1, sizeof *b);
+    b->owner = OWNER_BRANCH;
+    b->head = *head;
+    b->timer.kind = TIMER_BRANCH;
+    b->timer.owner = b;
+    HASH_ADD(hh, p->branches, head.txid, sizeof b->head.txid, b);
     p->stats.in_memory++;
-    return t;
+    return b;
 }
 
-static void txn_remove(struct participant *p, struct txn *t)
+static void branch_remove(struct participant *p, struct branch *b)
 {
-    timer_clear(&p->timers, &t->timer);
-    if (t->state == TXN_COMMITTED || t->state == TXN_ABORTED)
-        TAILQ_REMOVE(&p->finished, t, finished_link);
-    HASH_DELETE(hh, p->txns, t);
+    timer_clear(&p->timers, &b->timer);
+    if (b->state == BRANCH_COMMITTED || b->state == BRANCH_ABORTED)
+        TAILQ_REMOVE(&p->finished, b, finished_link);
+    HASH_DELETE(hh, p->branches, b);
     p->stats.in_memory--;
-    if (t->claim != NULL)
-        p->resource->release(p->resource->arg, t->claim);
-    msg_unref(t->prepare);
-    blob_unref(t->detail);
-    blob_unref(t->results);
-    free(t);
+    if (b->claim != NULL)
+        p->resource->release(p->resource->arg, b->claim);
+    msg_unref(b->prepare);
+    blob_unref(b->detail);
+    blob_unref(b->results);
+    free(b);
 }
 
 bool below_floor(const struct participant *p, const struct txid *txid)
@@ -109,12 +110,12 @@ hlc_ts issue_ts(struct participant *p)
     return ts;
 }
 
-void send_node(struct participant *p, node_id to, struct msg *m)
+void participant_send(struct participant *p, node_id to, struct msg *m)
 {
     effect_send(p->effects, addr_node(to), m);
 }
 
-uint64_t jitter(struct participant *p, uint64_t us)
+uint64_t participant_jitter(struct participant *p, uint64_t us)
 {
     return us + prng_below(&p->prng, us / 4 + 1);
 }
@@ -127,8 +128,8 @@ void release_claim(struct participant *p, struct claim **claim)
     *claim = NULL;
     enum owner_kind *owner;
     while ((owner = p->resource->granted(p->resource->arg)) != NULL) {
-        if (*owner == OWNER_TXN)
-            prepare_locked(p, (struct txn *)(void *)owner);
+        if (*owner == OWNER_BRANCH)
+            prepare_locked(p, (struct branch *)(void *)owner);
         else
             read_locked(p, (struct read *)(void *)owner);
     }
@@ -164,15 +165,15 @@ static void lookup_free(struct participant *p, struct lookup *l)
 
 void participant_free(struct participant *p)
 {
-    struct txn *t, *next;
+    struct branch *b, *next;
     struct lookup *l, *next_lookup;
     struct read *r;
     if (p == NULL)
         return;
     while ((r = TAILQ_FIRST(&p->reads)) != NULL)
         read_free(p, r);
-    HASH_ITER (hh, p->txns, t, next)
-        txn_remove(p, t);
+    HASH_ITER (hh, p->branches, b, next)
+        branch_remove(p, b);
     HASH_ITER (hh, p->lookups, l, next_lookup)
         lookup_free(p, l);
     free(p);
@@ -184,17 +185,17 @@ bool participant_restore(struct participant *p, const struct record *prepared)
     if (prepared->kind != RECORD_PREPARED ||
         !prepared_record_decode(blob_bytes(prepared->body), &r))
         return false;
-    struct txn *t = txn_add(p, &r.head);
+    struct branch *b = branch_add(p, &r.head);
     struct blob *ops = blob_new(r.ops);
-    t->participants = r.participants;
-    t->prepare_ts = prepared->ts;
-    t->results = r.results.len > 0 ? blob_new(r.results) : NULL;
-    t->claim = p->resource->restore(p->resource->arg, &r.head.txid, r.priority_ms, ops, t);
+    b->participants = r.participants;
+    b->prepare_ts = prepared->ts;
+    b->results = r.results.len > 0 ? blob_new(r.results) : NULL;
+    b->claim = p->resource->restore(p->resource->arg, &r.head.txid, r.priority_ms, ops, b);
     blob_unref(ops);
-    if (t->claim == NULL)
+    if (b->claim == NULL)
         return false;
     hlc_merge(&p->clock, prepared->ts);
-    txn_move(p, t, TXN_PREPARED);
+    branch_move(p, b, BRANCH_PREPARED);
     return true;
 }
 
@@ -211,14 +212,14 @@ void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
 void participant_start(struct participant *p, uint64_t now_us, uint64_t wall_ms,
                        struct effects *effects)
 {
-    struct txn *t, *next;
+    struct branch *b, *next;
     p->now_us = now_us;
     p->wall_ms = wall_ms;
     p->effects = effects;
-    HASH_ITER (hh, p->txns, t, next) {
-        t->prepared_us = now_us;
-        timer_set(&p->timers, &t->timer,
-                  now_us + jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
+    HASH_ITER (hh, p->branches, b, next) {
+        b->prepared_us = now_us;
+        timer_set(&p->timers, &b->timer,
+                  now_us + participant_jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
     }
     timer_set(&p->timers, &p->second, now_us + SECOND_US);
     p->effects = NULL;
@@ -259,18 +260,18 @@ static void advance_floor(struct participant *p)
  * late PREPARE with this incarnation's pin must still be refused. */
 static void evict(struct participant *p)
 {
-    struct txn *t;
-    while ((t = TAILQ_FIRST(&p->finished)) != NULL) {
-        bool old = p->now_us - t->finished_us > MEMORY_WINDOW_MS * UINT64_C(1000);
+    struct branch *b;
+    while ((b = TAILQ_FIRST(&p->finished)) != NULL) {
+        bool old = p->now_us - b->finished_us > MEMORY_WINDOW_MS * UINT64_C(1000);
         if (!old && p->stats.in_memory <= MEMORY_MAX)
             break;
-        if (t->state == TXN_ABORTED && !t->outcome_durable)
-            effect_persist(p->effects, RECORD_ABORTED, &t->head.txid, 0,
-                           aborted_record_encode(t->outcome.reason));
-        uint64_t ms = txid_ms(&t->head.txid);
+        if (b->state == BRANCH_ABORTED && !b->outcome_durable)
+            effect_persist(p->effects, RECORD_ABORTED, &b->head.txid, 0,
+                           aborted_record_encode(b->outcome.reason));
+        uint64_t ms = txid_ms(&b->head.txid);
         if (ms + 1 > p->memory_floor_ms)
             p->memory_floor_ms = ms + 1;
-        txn_remove(p, t);
+        branch_remove(p, b);
     }
 }
 
@@ -298,17 +299,17 @@ static bool stash(struct participant *p, const struct event *e)
     return true;
 }
 
-static void txn_message(struct participant *p, const struct event *e, struct txn *t)
+static void branch_message(struct participant *p, const struct event *e, struct branch *b)
 {
     switch (e->msg->type) {
     case MSG_PREPARE:
-        prepare_message(p, e, t);
+        prepare_message(p, e, b);
         break;
     case MSG_DECIDE:
-        decide_message(p, e, t);
+        decide_message(p, e, b);
         break;
     case MSG_OUTCOME:
-        outcome_message(p, e, t);
+        outcome_message(p, e, b);
         break;
     default:
         break;
@@ -323,16 +324,16 @@ static void on_loaded(struct participant *p, const struct event *e)
     if (l == NULL)
         return;
     struct stashed *s = TAILQ_FIRST(&l->stashed);
-    struct txn *t = txn_find(p, &e->loaded.txid);
-    if (t == NULL && r != NULL && s != NULL) {
-        t = txn_add(p, &s->msg->head);
-        t->outcome_durable = true;
+    struct branch *b = branch_find(p, &e->loaded.txid);
+    if (b == NULL && r != NULL && s != NULL) {
+        b = branch_add(p, &s->msg->head);
+        b->outcome_durable = true;
         if (r->kind == RECORD_COMMITTED)
-            t->outcome = (struct outcome){OUTCOME_COMMITTED, r->ts, ASSENT_OK};
+            b->outcome = (struct outcome){OUTCOME_COMMITTED, r->ts, ASSENT_OK};
         else
-            t->outcome =
+            b->outcome =
                 (struct outcome){OUTCOME_ABORTED, 0, aborted_record_decode(blob_bytes(r->body))};
-        txn_move(p, t, r->kind == RECORD_COMMITTED ? TXN_COMMITTED : TXN_ABORTED);
+        branch_move(p, b, r->kind == RECORD_COMMITTED ? BRANCH_COMMITTED : BRANCH_ABORTED);
     }
     while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
         struct event again = *e;
@@ -340,7 +341,7 @@ static void on_loaded(struct participant *p, const struct event *e)
         again.kind = EVENT_MESSAGE;
         again.from = s->from;
         again.msg = s->msg;
-        txn_message(p, &again, txn_find(p, &s->msg->head.txid));
+        branch_message(p, &again, branch_find(p, &s->msg->head.txid));
         msg_unref(s->msg);
         free(s);
     }
@@ -354,10 +355,10 @@ static void on_message(struct participant *p, const struct event *e)
     } else if (e->msg->type == MSG_SETTLE_ASK) {
         settle_ask(p, e);
     } else {
-        struct txn *t = txn_find(p, &e->msg->head.txid);
-        if (t == NULL && stash(p, e))
+        struct branch *b = branch_find(p, &e->msg->head.txid);
+        if (b == NULL && stash(p, e))
             return;
-        txn_message(p, e, t);
+        branch_message(p, e, b);
     }
 }
 
@@ -365,22 +366,22 @@ static void on_stored(struct participant *p, const struct event_stored *s)
 {
     if (s->kind == RECORD_WATERMARK)
         p->floor = p->floor_emitted;
-    struct txn *t = txn_find(p, &s->txid);
-    if (t == NULL)
+    struct branch *b = branch_find(p, &s->txid);
+    if (b == NULL)
         return;
     if (s->kind == RECORD_PREPARED || s->kind == RECORD_APPLIED)
-        prepare_stored(p, t, s);
+        prepare_stored(p, b, s);
     else if (s->kind == RECORD_COMMITTED || s->kind == RECORD_ABORTED)
-        decide_stored(p, t, s);
+        decide_stored(p, b, s);
 }
 
 static void on_peer_up(struct participant *p, const struct event_peer *peer)
 {
-    struct txn *t, *next;
+    struct branch *b, *next;
     p->up[peer->node] = peer->incarnation;
-    HASH_ITER (hh, p->txns, t, next) {
-        if (t->state == TXN_PREPARED)
-            prepare_coordinator_up(p, t, peer->node, peer->incarnation);
+    HASH_ITER (hh, p->branches, b, next) {
+        if (b->state == BRANCH_PREPARED)
+            prepare_coordinator_up(p, b, peer->node, peer->incarnation);
     }
 }
 
@@ -403,7 +404,7 @@ static void on_timer(struct participant *p, struct timer *timer)
         evict(p);
         timer_set(&p->timers, &p->second, p->now_us + SECOND_US);
         break;
-    case TIMER_TXN:
+    case TIMER_BRANCH:
         prepare_timer(p, timer->owner);
         break;
     case TIMER_READ:
@@ -456,27 +457,27 @@ uint64_t participant_deadline(const struct participant *p)
 
 void participant_stats(const struct participant *p, uint64_t now_us, struct participant_stats *out)
 {
-    struct txn *t, *next;
+    struct branch *b, *next;
     *out = p->stats;
     out->floor = p->floor;
     out->reads_waiting = p->reads_n;
-    HASH_ITER (hh, p->txns, t, next) {
-        out->locking += t->state == TXN_LOCKING;
-        out->preparing += t->state == TXN_PREPARING;
-        out->in_doubt += t->state == TXN_PREPARED;
-        out->deciding += t->state == TXN_COMMITTING || t->state == TXN_ABORTING;
-        if (t->state == TXN_PREPARED && now_us - t->prepared_us > out->in_doubt_oldest_us)
-            out->in_doubt_oldest_us = now_us - t->prepared_us;
+    HASH_ITER (hh, p->branches, b, next) {
+        out->locking += b->state == BRANCH_LOCKING;
+        out->preparing += b->state == BRANCH_PREPARING;
+        out->in_doubt += b->state == BRANCH_PREPARED;
+        out->deciding += b->state == BRANCH_COMMITTING || b->state == BRANCH_ABORTING;
+        if (b->state == BRANCH_PREPARED && now_us - b->prepared_us > out->in_doubt_oldest_us)
+            out->in_doubt_oldest_us = now_us - b->prepared_us;
     }
 }
 
 void participant_each(const struct participant *p,
                       void (*each)(void *arg, const struct participant_view *view), void *arg)
 {
-    struct txn *t, *next;
-    HASH_ITER (hh, p->txns, t, next) {
-        struct participant_view view = {t->head, sm_name(&txn_table, t->state), t->prepare_ts,
-                                        t->outcome};
+    struct branch *b, *next;
+    HASH_ITER (hh, p->branches, b, next) {
+        struct participant_view view = {b->head, sm_name(&branch_table, b->state), b->prepare_ts,
+                                        b->outcome};
         each(arg, &view);
     }
 }

@@ -1,5 +1,5 @@
 /* Strong reads: they wait for the prepared writers of their keys, then read (DESIGN 6). */
-#include "participant/txn.h"
+#include "participant/branch.h"
 
 #include <stdio.h>
 #include <stdlib.h>

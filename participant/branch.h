@@ -5,14 +5,14 @@
  *   decide.c   DECIDE to DECIDED; questions for the outcome of a one-participant transaction
  *   read.c     strong reads
  *
- * States (one function moves: txn_move):
+ * States (one function moves: branch_move):
  *
  *   NEW ---> LOCKING ---> PREPARING ---> PREPARED ---> COMMITTING ---> COMMITTED
  *     |         |             |  \           \-------> ABORTING --\       ^
  *     |         |             |   \---- one phase -----------------|------/
  *     \---------+-------------+--> ABORTED <----------------------/ */
-#ifndef PARTICIPANT_TXN_H
-#define PARTICIPANT_TXN_H
+#ifndef PARTICIPANT_BRANCH_H
+#define PARTICIPANT_BRANCH_H
 
 #include <uthash.h>
 
@@ -22,21 +22,21 @@
 #include "participant/core.h"
 #include "participant/record.h"
 
-enum txn_state {
-    TXN_NEW,
-    TXN_LOCKING,
-    TXN_PREPARING,
-    TXN_PREPARED,
-    TXN_COMMITTING,
-    TXN_ABORTING,
-    TXN_COMMITTED,
-    TXN_ABORTED,
+enum branch_state {
+    BRANCH_NEW,
+    BRANCH_LOCKING,
+    BRANCH_PREPARING,
+    BRANCH_PREPARED,
+    BRANCH_COMMITTING,
+    BRANCH_ABORTING,
+    BRANCH_COMMITTED,
+    BRANCH_ABORTED,
 };
 
 /* Who owns a claim on the resource. */
-enum owner_kind { OWNER_TXN, OWNER_READ };
+enum owner_kind { OWNER_BRANCH, OWNER_READ };
 
-struct txn {
+struct branch {
     enum owner_kind owner; /* first: the resource hands owners back */
     UT_hash_handle hh;
     int state;
@@ -57,7 +57,7 @@ struct txn {
     uint32_t lock_wait_us, sync_us;
     uint32_t inquiries;
     uint64_t finished_us;
-    TAILQ_ENTRY(txn) finished_link;
+    TAILQ_ENTRY(branch) finished_link;
     struct timer timer; /* LOCKING: the deadline; PREPARED: in doubt */
 };
 
@@ -80,7 +80,7 @@ struct lookup {
     TAILQ_HEAD(, stashed) stashed;
 };
 
-enum core_timer { TIMER_TXN = 1, TIMER_READ, TIMER_SECOND };
+enum core_timer { TIMER_BRANCH = 1, TIMER_READ, TIMER_SECOND };
 
 struct participant {
     struct participant_config config;
@@ -92,14 +92,14 @@ struct participant {
     struct hlc clock;
     hlc_ts ceiling_emitted;
     struct prng prng;
-    struct txn *txns;
+    struct branch *branches;
     struct lookup *lookups;
     TAILQ_HEAD(, read) reads;
     uint32_t reads_n;
     uint64_t read_token;
     struct timers timers;
     struct timer second;
-    TAILQ_HEAD(, txn) finished;
+    TAILQ_HEAD(, branch) finished;
     uint64_t memory_floor_ms;
     hlc_ts floor; /* durable */
     hlc_ts floor_emitted;
@@ -113,33 +113,34 @@ struct participant {
 };
 
 /* core.c */
-void txn_move(struct participant *p, struct txn *t, enum txn_state to);
-struct txn *txn_find(struct participant *p, const struct txid *txid);
-struct txn *txn_add(struct participant *p, const struct tx_head *head);
+void branch_move(struct participant *p, struct branch *b, enum branch_state to);
+struct branch *branch_find(struct participant *p, const struct txid *txid);
+struct branch *branch_add(struct participant *p, const struct tx_head *head);
 bool below_floor(const struct participant *p, const struct txid *txid);
 /* A timestamp greater than all before; emits a new clock ceiling first where it is needed. */
 hlc_ts issue_ts(struct participant *p);
-void send_node(struct participant *p, node_id to, struct msg *m);
+void participant_send(struct participant *p, node_id to, struct msg *m);
 /* Gives up the claim and lets those go on that were waiting for it. */
 void release_claim(struct participant *p, struct claim **claim);
-uint64_t jitter(struct participant *p, uint64_t us);
+uint64_t participant_jitter(struct participant *p, uint64_t us);
 
 /* prepare.c */
-void prepare_message(struct participant *p, const struct event *e, struct txn *t);
-void prepare_locked(struct participant *p, struct txn *t);
-void prepare_stored(struct participant *p, struct txn *t, const struct event_stored *s);
-void prepare_timer(struct participant *p, struct txn *t);
-void prepare_coordinator_up(struct participant *p, struct txn *t, node_id node,
+void prepare_message(struct participant *p, const struct event *e, struct branch *b);
+void prepare_locked(struct participant *p, struct branch *b);
+void prepare_stored(struct participant *p, struct branch *b, const struct event_stored *s);
+void prepare_timer(struct participant *p, struct branch *b);
+void prepare_coordinator_up(struct participant *p, struct branch *b, node_id node,
                             uint32_t incarnation);
 /* Votes *aborted*, to the leader, and remembers it. Takes over `detail`. */
-void vote_aborted(struct participant *p, struct txn *t, assent_status reason, struct blob *detail);
+void vote_aborted(struct participant *p, struct branch *b, assent_status reason,
+                  struct blob *detail);
 
 /* decide.c */
-void decide_message(struct participant *p, const struct event *e, struct txn *t);
-void decide_abort_prepared(struct participant *p, struct txn *t, assent_status reason,
+void decide_message(struct participant *p, const struct event *e, struct branch *b);
+void decide_abort_prepared(struct participant *p, struct branch *b, assent_status reason,
                            node_id decider);
-void decide_stored(struct participant *p, struct txn *t, const struct event_stored *s);
-void outcome_message(struct participant *p, const struct event *e, struct txn *t);
+void decide_stored(struct participant *p, struct branch *b, const struct event_stored *s);
+void outcome_message(struct participant *p, const struct event *e, struct branch *b);
 void settle_ask(struct participant *p, const struct event *e);
 
 /* read.c */
