@@ -45,9 +45,12 @@ PROGRAMS := $(BUILD)/assent-coordinator $(BUILD)/assent-participant $(BUILD)/ass
             $(BUILD)/assent-chaos
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_LIB   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB   := $(BUILD)/tests/lib.a
+SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
 
-.PHONY: all help deps test unit integration demo asan ubsan tsan tidy format install clean
+PHONY_TARGETS := all help deps test unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: $(PHONY_TARGETS)
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -90,6 +93,15 @@ $(BUILD)/assent-chaos: $(patsubst %.c,$(BUILD)/%.o,$(wildcard chaos/main*.c)) $(
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+$(TEST_LIB): $(TEST_LIB_OBJECTS)
+	@rm -f $@
+	@echo "  AR    $@"
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/tests/scenario/scenario: $(BUILD)/tests/scenario/scenario.o $(TEST_LIB) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 $(LIB): $(LIB_OBJECTS) client/libassent.map
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libassent.so.$(SOVERSION) \
@@ -104,7 +116,10 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(ARCHIVE)
 unit: $(UNIT_TESTS) ## build and run the unit tests only
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
 
+scenario: $(BUILD)/tests/scenario/scenario ## run the scenario scripts; REWRITE=1 writes what they print
+	$< $(if $(filter 1,$(REWRITE)),--rewrite) $(SCENARIOS)
+
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d)

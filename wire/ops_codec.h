@@ -5,7 +5,8 @@
 #include "common/ops.h"
 #include "common/protocol.h"
 
-/* Encodes; the caller owns the one reference of the blob. NULL only when over OPS_BYTES_MAX. */
+/* Encodes; the caller owns the one reference of the blob. NULL only when over OPS_MAX or
+ * OPS_BYTES_MAX. */
 struct blob *ops_encode(const struct op *op, uint32_t n);
 
 /* Decodes and checks every bound (counts, key and value lengths, kinds, bounds lower <= upper, a
@@ -15,7 +16,9 @@ struct blob *ops_encode(const struct op *op, uint32_t n);
 assent_status ops_decode(struct blob *source, struct ops *out, char *why, size_t why_size);
 void ops_free(struct ops *ops);
 
+/* The same for results: NULL only when over RESULTS_BYTES_MAX. */
 struct blob *results_encode(const struct result *result, uint32_t n);
+/* ASSENT_OK, ASSENT_MALFORMED or ASSENT_TOO_LARGE; ownership as ops_decode. */
 assent_status results_decode(struct blob *source, struct results *out);
 void results_free(struct results *results);
 

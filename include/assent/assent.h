@@ -30,8 +30,6 @@
 extern "C" {
 #endif
 
-#define ASSENT_API __attribute__((visibility("default")))
-
 typedef struct assent assent;         /* a client of one cluster */
 typedef struct assent_txn assent_txn; /* a mini-transaction: checks, reads, writes; committed once */
 
@@ -64,7 +62,7 @@ ASSENT_API void assent_close(assent *db);
 /* The sentence of the calling thread's last failed call; "" if none. Valid until its next call. */
 ASSENT_API const char *assent_error(void);
 /* "0.1.0" */
-ASSENT_API const char *assent_version(void);
+ASSENT_API const char *assent_library_version(void);
 
 /* ---- building a transaction. ASSENT_INVALID, ASSENT_TOO_LARGE, ASSENT_WRONG_PLACEMENT (no placement covers
  * the key) or ASSENT_SEALED; a refused operation is not added. ---- */

@@ -9,6 +9,12 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ASSENT_API __attribute__((visibility("default")))
+
 /* clang-format off */
 #define ASSENT_STATUS_MAP(X)                                                                       \
     X(OK,              0, 0, 0, "ok")                                                              \
@@ -62,15 +68,18 @@ typedef enum assent_status {
 } assent_status;
 
 /* Constant text of a status, or "unknown status". Never NULL. Any thread. */
-const char *assent_status_text(assent_status status);
+ASSENT_API const char *assent_status_text(assent_status status);
 
 /* Constant name of a status, as "CONFLICT", or "?". Never NULL. Any thread. */
-const char *assent_status_name(assent_status status);
+ASSENT_API const char *assent_status_name(assent_status status);
 
 /* Whether the transaction certainly did not commit and trying again may help. Any thread. */
-bool assent_retryable(assent_status status);
+ASSENT_API bool assent_retryable(assent_status status);
 
 /* Whether the transaction may have committed in spite of this status. Any thread. */
-bool assent_maybe_committed(assent_status status);
+ASSENT_API bool assent_maybe_committed(assent_status status);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
