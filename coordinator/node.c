@@ -164,9 +164,10 @@ static void durable(void *arg, const struct record *record)
     coordinator_store_durable(((struct coordinator_node *)arg)->store, record);
 }
 
-static bool lookup(void *arg, struct sqlite3 *db, const struct txid *txid, struct record *out)
+static assent_status lookup(void *arg, struct sqlite3 *db, const struct txid *txid, bool *found,
+                            struct record *out)
 {
-    return coordinator_store_lookup(((struct coordinator_node *)arg)->store, db, txid, out);
+    return coordinator_store_lookup(((struct coordinator_node *)arg)->store, db, txid, found, out);
 }
 
 struct daemon_role coordinator_node_role(struct coordinator_node *n)

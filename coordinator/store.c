@@ -229,21 +229,23 @@ struct store_role coordinator_store_role(struct coordinator_store *s)
     return (struct store_role){s, create, load, replay, apply, applied};
 }
 
-bool coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
-                              const struct txid *txid, struct record *out)
+assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
+                                       const struct txid *txid, bool *found, struct record *out)
 {
     struct behind *b;
     (void)db;
     *out = (struct record){.kind = RECORD_FINISHED, .txid = *txid};
     HASH_FIND(hh, s->behind, txid, sizeof *txid, b);
+    *found = b != NULL;
     if (b != NULL) {
         out->ts = b->ts;
         out->body = blob_ref(b->body);
-        return true;
+        return ASSENT_OK;
     }
     sqlite3_bind_blob(s->find, 1, txid->b, TXID_BYTES, SQLITE_STATIC);
-    bool found = sqlite3_step(s->find) == SQLITE_ROW;
-    if (found) {
+    int rc = sqlite3_step(s->find);
+    *found = rc == SQLITE_ROW;
+    if (*found) {
         struct outcome outcome = {(enum outcome_kind)sqlite3_column_int(s->find, 0),
                                   (hlc_ts)sqlite3_column_int64(s->find, 1),
                                   (assent_status)sqlite3_column_int(s->find, 2)};
@@ -251,7 +253,7 @@ bool coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
         out->body = finished_record_encode(&outcome);
     }
     sqlite3_reset(s->find);
-    return found;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? ASSENT_OK : ASSENT_STORAGE;
 }
 
 assent_status coordinator_store_each(struct coordinator_store *s, struct sqlite3 *db,

@@ -19,9 +19,10 @@ struct store_role coordinator_store_role(struct coordinator_store *s);
 
 /* A record of the coordinator is durable: exactly once per record, in log order. */
 void coordinator_store_durable(struct coordinator_store *s, const struct record *record);
-/* The FINISHED record of a transaction; the caller owns out->body. False if there is none. */
-bool coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
-                              const struct txid *txid, struct record *out);
+/* The FINISHED record of a transaction, if *found; the caller owns out->body. ASSENT_STORAGE is not
+ * "none": say nothing then. */
+assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
+                                       const struct txid *txid, bool *found, struct record *out);
 
 /* At start, after log_store_open: calls back for every record that is not settled and for those
  * replayed, in log order. */

@@ -242,11 +242,6 @@ static void check(void *arg, struct sqlite3 *db, struct record *record, struct b
         add_results(record, verdict.results);
 }
 
-static void cancel(void *arg, const struct record *record)
-{
-    kv_store_cancel(((struct participant_node *)arg)->kv, &record->txid);
-}
-
 static void durable(void *arg, const struct record *record)
 {
     kv_store_durable(((struct participant_node *)arg)->kv, record);
@@ -259,9 +254,10 @@ static void read_keys(void *arg, struct sqlite3 *db, struct blob *ops, struct da
     *out = (struct daemon_verdict){verdict.status, verdict.detail, verdict.results};
 }
 
-static bool lookup(void *arg, struct sqlite3 *db, const struct txid *txid, struct record *out)
+static assent_status lookup(void *arg, struct sqlite3 *db, const struct txid *txid, bool *found,
+                            struct record *out)
 {
-    return kv_store_outcome(((struct participant_node *)arg)->kv, db, txid, out);
+    return kv_store_outcome(((struct participant_node *)arg)->kv, db, txid, found, out);
 }
 
 struct daemon_role participant_node_role(struct participant_node *n)
@@ -282,7 +278,7 @@ struct daemon_role participant_node_role(struct participant_node *n)
                                 .idle = idle,
                                 .status = status,
                                 .check = check,
-                                .cancel = cancel,
+
                                 .durable = durable,
                                 .read = read_keys,
                                 .lookup = lookup};

@@ -47,7 +47,7 @@ struct daemon {
     uint64_t started_us;
 };
 
-enum work_kind { WORK_RECORD, WORK_PREPARE, WORK_LOOKUP, WORK_READ, WORK_STATUS };
+enum work_kind { WORK_RECORD, WORK_PREPARE, WORK_LOOKUP, WORK_READ };
 
 /* One storage job for one effect. */
 struct work {
@@ -60,8 +60,6 @@ struct work {
     uint64_t token;
     struct daemon_verdict verdict;
     bool found;
-    struct store_stats stats;
-    struct addr to; /* WORK_STATUS: who asked */
     TAILQ_HEAD(, effect) then;
 };
 
@@ -128,13 +126,10 @@ static assent_status work_run(struct storage_job *job, struct log_store *store)
     w->verdict = (struct daemon_verdict){0};
     switch (w->kind) {
     case WORK_LOOKUP:
-        w->found = role->lookup(role->arg, db, &w->record.txid, &w->record);
-        return ASSENT_OK;
+        w->found = false;
+        return role->lookup(role->arg, db, &w->record.txid, &w->found, &w->record);
     case WORK_READ:
         role->read(role->arg, db, w->ops, &w->verdict);
-        return ASSENT_OK;
-    case WORK_STATUS:
-        log_store_stats(store, &w->stats);
         return ASSENT_OK;
     case WORK_PREPARE:
         role->check(role->arg, db, &w->record, w->ops, &w->verdict);
@@ -155,14 +150,6 @@ static void work_commit(struct storage_job *job, struct log_store *store)
         w->daemon->role->durable(w->daemon->role->arg, &w->record);
 }
 
-static void work_undo(struct storage_job *job, struct log_store *store)
-{
-    struct work *w = (struct work *)job;
-    (void)store;
-    if (w->kind == WORK_PREPARE)
-        w->daemon->role->cancel(w->daemon->role->arg, &w->record);
-}
-
 static void work_free(struct work *w)
 {
     struct effect *send;
@@ -177,35 +164,20 @@ static void work_free(struct work *w)
     free(w);
 }
 
-static void answer_status(struct daemon *d, const struct work *w)
+static void work_done(struct storage_job *job);
+
+static struct work *work_new(struct daemon *d, enum work_kind kind)
 {
-    struct msg *m = msg_new(MSG_STATUS_RESULT, NULL);
-    struct writer text = {0};
-    const struct store_stats *stats = &w->stats;
-    struct transport_stats net;
-    struct rusage usage;
-    char line[512];
-    transport_stats(d->transport, &net);
-    getrusage(RUSAGE_SELF, &usage);
-    int n =
-        snprintf(line, sizeof line,
-                 "incarnation %u\nuptime_ms %llu\nstored_rows %llu\nstored_batches %llu\n"
-                 "syncs %llu\nreplayed_rows %llu\nmessages_in %llu\nmessages_out %llu\n"
-                 "writes %llu\nconnections %llu\nrefused %llu\nmemory_kib_max %ld\n"
-                 "disk_full %d\n",
-                 d->incarnation, (unsigned long long)((now_us() - d->started_us) / 1000),
-                 (unsigned long long)stats->rows, (unsigned long long)stats->batches,
-                 (unsigned long long)stats->syncs, (unsigned long long)stats->replayed,
-                 (unsigned long long)net.messages_in, (unsigned long long)net.messages_out,
-                 (unsigned long long)net.writes, (unsigned long long)net.connections,
-                 (unsigned long long)net.refused, usage.ru_maxrss, storage_disk_full(d->storage));
-    writer_raw(&text, line, (size_t)n);
-    d->role->status(d->role->arg, now_us(), &text);
-    m->status_result.request = w->token;
-    m->status_result.text = blob_new(writer_view(&text));
-    writer_free(&text);
-    transport_send(d->transport, w->to, m);
-    msg_unref(m);
+    struct work *w = xcalloc(1, sizeof *w);
+    w->daemon = d;
+    w->kind = kind;
+    TAILQ_INIT(&w->then);
+    w->job.run = work_run;
+    w->job.commit = work_commit;
+    w->job.done = work_done;
+    w->job.refusable = kind == WORK_PREPARE || kind == WORK_READ;
+    w->job.reads_only = kind == WORK_LOOKUP || kind == WORK_READ;
+    return w;
 }
 
 static void work_done(struct storage_job *job)
@@ -215,11 +187,6 @@ static void work_done(struct storage_job *job)
     struct event e = {0};
     struct effect *send;
     if (d->closing) { /* durable, and whoever waits for it will ask again */
-        work_free(w);
-        return;
-    }
-    if (w->kind == WORK_STATUS) {
-        answer_status(d, w);
         work_free(w);
         return;
     }
@@ -238,7 +205,8 @@ static void work_done(struct storage_job *job)
             w->token, job->status != ASSENT_OK ? job->status : w->verdict.status, w->verdict.detail,
             w->verdict.results};
         break;
-    default:
+    case WORK_RECORD:
+    case WORK_PREPARE:
         e.kind = EVENT_STORED;
         e.stored = (struct event_stored){.kind = w->record.kind,
                                          .txid = w->record.txid,
@@ -250,21 +218,6 @@ static void work_done(struct storage_job *job)
     }
     daemon_step(d, &e);
     work_free(w);
-}
-
-static struct work *work_new(struct daemon *d, enum work_kind kind)
-{
-    struct work *w = xcalloc(1, sizeof *w);
-    w->daemon = d;
-    w->kind = kind;
-    TAILQ_INIT(&w->then);
-    w->job.run = work_run;
-    w->job.commit = work_commit;
-    w->job.undo = work_undo;
-    w->job.done = work_done;
-    w->job.refusable = kind == WORK_PREPARE || kind == WORK_READ || kind == WORK_STATUS;
-    w->job.reads_only = kind == WORK_LOOKUP || kind == WORK_READ || kind == WORK_STATUS;
-    return w;
 }
 
 static void submit(struct daemon *d, struct effect *effect)
@@ -332,6 +285,38 @@ static void on_down(void *arg, const struct peer *peer, const char *why)
     daemon_step(arg, &e);
 }
 
+static void answer_status(struct daemon *d, const struct peer *peer, const struct msg *ask)
+{
+    struct msg *m = msg_new(MSG_STATUS_RESULT, NULL);
+    struct writer text = {0};
+    struct store_stats stats;
+    struct transport_stats net;
+    struct rusage usage;
+    char line[512];
+    storage_stats(d->storage, &stats);
+    transport_stats(d->transport, &net);
+    getrusage(RUSAGE_SELF, &usage);
+    int n =
+        snprintf(line, sizeof line,
+                 "incarnation %u\nuptime_ms %llu\nstored_rows %llu\nstored_batches %llu\n"
+                 "syncs %llu\nreplayed_rows %llu\nmessages_in %llu\nmessages_out %llu\n"
+                 "writes %llu\nconnections %llu\nrefused %llu\nmemory_kib_max %ld\n"
+                 "disk_full %d\n",
+                 d->incarnation, (unsigned long long)((now_us() - d->started_us) / 1000),
+                 (unsigned long long)stats.rows, (unsigned long long)stats.batches,
+                 (unsigned long long)stats.syncs, (unsigned long long)stats.replayed,
+                 (unsigned long long)net.messages_in, (unsigned long long)net.messages_out,
+                 (unsigned long long)net.writes, (unsigned long long)net.connections,
+                 (unsigned long long)net.refused, usage.ru_maxrss, storage_disk_full(d->storage));
+    writer_raw(&text, line, (size_t)n);
+    d->role->status(d->role->arg, now_us(), &text);
+    m->status_result.request = ask->status.request;
+    m->status_result.text = blob_new(writer_view(&text));
+    writer_free(&text);
+    transport_send(d->transport, (struct addr){peer->node, peer->conn}, m);
+    msg_unref(m);
+}
+
 static void on_message(void *arg, const struct peer *peer, struct msg *m)
 {
     struct daemon *d = arg;
@@ -339,15 +324,10 @@ static void on_message(void *arg, const struct peer *peer, struct msg *m)
                       .from = {peer->node, peer->conn},
                       .client = peer->node == 0 ? &peer->name : NULL,
                       .msg = m};
-    if (m->type != MSG_STATUS) {
+    if (m->type == MSG_STATUS)
+        answer_status(d, peer, m);
+    else
         daemon_step(d, &e);
-        return;
-    }
-    /* the storage thread fills in its part */
-    struct work *w = work_new(d, WORK_STATUS);
-    w->token = m->status.request;
-    w->to = e.from;
-    storage_submit(d->storage, &w->job);
 }
 
 /* Tells the core how far the others' clocks are and how near they are. */

@@ -35,8 +35,8 @@ struct daemon_role {
 
     /* before the storage thread starts */
     struct store_role (*store_role)(void *arg);
-    /* Builds the core from what the store holds; false with `why` (512 bytes) if damaged. in_doubt: how
-     * many transactions it found undecided. */
+    /* Builds the core from what the store holds; false with `why` (512 bytes) if damaged. in_doubt:
+     * how many transactions it found undecided. */
     bool (*open)(void *arg, const struct daemon_start *start, uint32_t *in_doubt, char *why,
                  size_t why_size);
     void (*close)(void *arg);
@@ -56,18 +56,17 @@ struct daemon_role {
     /* Checks and reads for EFFECT_PREPARE. May replace record->body, to add what was read. */
     void (*check)(void *arg, struct sqlite3 *db, struct record *record, struct blob *ops,
                   struct daemon_verdict *out);
-    /* What check() let through did not become durable after all. */
-    void (*cancel)(void *arg, const struct record *record);
     void (*durable)(void *arg, const struct record *record);
     void (*read)(void *arg, struct sqlite3 *db, struct blob *ops, struct daemon_verdict *out);
-    bool (*lookup)(void *arg, struct sqlite3 *db, const struct txid *txid, struct record *out);
+    assent_status (*lookup)(void *arg, struct sqlite3 *db, const struct txid *txid, bool *found,
+                            struct record *out);
 };
 
 /* The whole process: returns its exit status. */
 int daemon_main(const struct daemon_role *role, int argc, char **argv);
 
-/* Creates a node's database in an existing directory, for `assent init`: identity from the cluster file.
- * `why` is at least 512 bytes. */
+/* Creates a node's database in an existing directory, for `assent init`: identity from the cluster
+ * file. `why` is at least 512 bytes. */
 assent_status daemon_create_store(const struct daemon_role *role, const struct cluster *cluster,
                                   const struct cluster_node *node, const char *dir, char *why,
                                   size_t why_size);
