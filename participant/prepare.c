@@ -169,8 +169,11 @@ void prepare_message(struct participant *p, const struct event *e, struct branch
     } else if (got == CLAIM_HELD) {
         prepare_locked(p, b);
     } else {
+        /* a little before the leader's deadline, so that the answer is CONFLICT and not a time-out
+         */
+        uint64_t wait_ms = prepare->time_left_ms - prepare->time_left_ms / 8;
         branch_move(p, b, BRANCH_LOCKING);
-        timer_set(&p->timers, &b->timer, p->now_us + prepare->time_left_ms * UINT64_C(1000));
+        timer_set(&p->timers, &b->timer, p->now_us + wait_ms * 1000);
     }
 }
 

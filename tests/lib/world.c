@@ -67,6 +67,7 @@ struct world {
     struct node node[NODES];
     bool cut[NODES];
     TAILQ_HEAD(, packet) packets;
+    TAILQ_HEAD(, packet) held;
     struct packet last; /* the last delivered, for `again` */
     struct tx_head txn[TXNS];
     bool txn_set[TXNS];
@@ -618,6 +619,7 @@ struct world *world_new(void)
 {
     struct world *w = xcalloc(1, sizeof *w);
     TAILQ_INIT(&w->packets);
+    TAILQ_INIT(&w->held);
     w->retention_ms = 3600000;
     for (int i = 0; i < NODES; i++) {
         w->node[i].index = i;
@@ -644,6 +646,7 @@ void world_free(struct world *w)
             free(row);
         }
     }
+    TAILQ_CONCAT(&w->packets, &w->held, link);
     while ((p = TAILQ_FIRST(&w->packets)) != NULL) {
         TAILQ_REMOVE(&w->packets, p, link);
         packet_free(p);
@@ -717,9 +720,11 @@ static void command_outcome(struct world *w, char *word[WORDS])
     TAILQ_INSERT_TAIL(&w->packets, p, link);
 }
 
-/* deliver FROM TO or drop FROM TO: the oldest packet on that link. */
-static void command_packet(struct world *w, char *word[WORDS], bool keep)
+/* deliver, drop, hold or copy FROM TO: the oldest packet on that link. What is held, or a copy,
+ * comes back with release. */
+static void command_packet(struct world *w, char *word[WORDS])
 {
+    char what = word[0][0];
     int from = strcmp(word[1], "cl") == 0 ? -1 : node_index(word[1]);
     int to = strcmp(word[2], "cl") == 0 ? -1 : node_index(word[2]);
     struct packet *p;
@@ -727,8 +732,18 @@ static void command_packet(struct world *w, char *word[WORDS], bool keep)
     TAILQ_FOREACH (p, &w->packets, link) {
         if (p->from != from || p->to != to)
             continue;
+        if (what == 'c') {
+            struct packet *copy = xcalloc(1, sizeof *copy);
+            *copy = (struct packet){.from = from, .to = to, .msg = msg_ref(p->msg)};
+            TAILQ_INSERT_TAIL(&w->held, copy, link);
+            return;
+        }
         TAILQ_REMOVE(&w->packets, p, link);
-        if (keep) {
+        if (what == 'h') {
+            TAILQ_INSERT_TAIL(&w->held, p, link);
+            return;
+        }
+        if (strcmp(word[0], "deliver") == 0) {
             remember_last(w, p);
             deliver(w, p);
         } else {
@@ -772,6 +787,18 @@ static void command_wait(struct world *w, char *word[WORDS])
         settle(w);
     }
     w->now_us = end;
+}
+
+/* clocks: every node learns that the coordinators' clocks say what its own says. */
+static void command_clocks(struct world *w)
+{
+    for (int i = 0; i < NODES; i++) {
+        for (int c = 0; c < w->coordinators; c++) {
+            struct event e = {.kind = EVENT_PEER_CLOCK, .peer = {.node = id_of(c)}};
+            if (i != c && w->node[i].up)
+                step(w, &w->node[i], &e);
+        }
+    }
 }
 
 struct state_line {
@@ -847,18 +874,25 @@ void world_command(struct world *w, const char *line, struct writer *trace)
             return;
         }
     }
+    static const char *const packet_commands[] = {"deliver", "drop", "hold", "copy"};
+    for (size_t i = 0; i < sizeof packet_commands / sizeof packet_commands[0]; i++) {
+        if (strcmp(word[0], packet_commands[i]) == 0) {
+            command_packet(w, word);
+            return;
+        }
+    }
     if (strcmp(word[0], "cluster") == 0)
         command_cluster(w, word);
     else if (strcmp(word[0], "commit") == 0)
         command_commit(w, word);
     else if (strcmp(word[0], "outcome") == 0)
         command_outcome(w, word);
-    else if (strcmp(word[0], "deliver") == 0)
-        command_packet(w, word, true);
-    else if (strcmp(word[0], "drop") == 0)
-        command_packet(w, word, false);
     else if (strcmp(word[0], "again") == 0)
         deliver(w, &w->last);
+    else if (strcmp(word[0], "release") == 0)
+        TAILQ_CONCAT(&w->packets, &w->held, link);
+    else if (strcmp(word[0], "clocks") == 0)
+        command_clocks(w);
     else if (strcmp(word[0], "run") == 0)
         settle(w);
     else if (strcmp(word[0], "wait") == 0)
