@@ -14,8 +14,8 @@ Q := $(if $(filter 1,$(V)),,@)
 BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
-            libcmocka-dev libcyaml-dev libjansson-dev uthash-dev libbsd-dev
-PKGS     := libuv sqlite3 msgpack libsodium libcyaml jansson libbsd
+            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev
+PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
 CC     ?= gcc
 AR     ?= ar
@@ -40,7 +40,8 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 ARCHIVE := $(BUILD)/assent.a
 LIB     := $(BUILD)/libassent.so.$(VERSION)
 LIB_OBJECTS := $(filter $(BUILD)/common/% $(BUILD)/wire/% $(BUILD)/client/% \
-               $(addprefix $(BUILD)/runtime/,cluster.o keys.o log.o transport.o),$(OBJECTS))
+               $(addprefix $(BUILD)/runtime/,cluster.o cluster_build.o cluster_schema.o \
+               conn.o file.o keys.o log.o transport.o),$(OBJECTS))
 PROGRAMS := $(BUILD)/assent-coordinator $(BUILD)/assent-participant $(BUILD)/assent \
             $(BUILD)/assent-chaos
 

@@ -98,15 +98,20 @@ char *xstrdup(const char *text)
     return checked(strdup(text));
 }
 
+void writer_reserve(struct writer *w, size_t len)
+{
+    if (w->cap - w->len >= len)
+        return;
+    size_t cap = w->cap == 0 ? 128 : w->cap;
+    while (cap - w->len < len)
+        cap *= 2;
+    w->data = xrealloc(w->data, cap);
+    w->cap = cap;
+}
+
 static uint8_t *writer_room(struct writer *w, size_t len)
 {
-    if (w->cap - w->len < len) {
-        size_t cap = w->cap == 0 ? 128 : w->cap;
-        while (cap - w->len < len)
-            cap *= 2;
-        w->data = xrealloc(w->data, cap);
-        w->cap = cap;
-    }
+    writer_reserve(w, len);
     uint8_t *at = w->data + w->len;
     w->len += len;
     return at;

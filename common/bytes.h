@@ -56,6 +56,8 @@ void writer_u16(struct writer *w, uint16_t v);
 void writer_u32(struct writer *w, uint32_t v);
 void writer_u64(struct writer *w, uint64_t v);
 void writer_raw(struct writer *w, const void *data, size_t len);
+/* Room for len more bytes at w->data + w->len, for those who fill it in place and then raise w->len. */
+void writer_reserve(struct writer *w, size_t len);
 /* u32 length, then the bytes. */
 void writer_bytes(struct writer *w, struct bytes b);
 struct bytes writer_view(const struct writer *w);

@@ -442,7 +442,7 @@ static int open_config(struct daemon *d, struct noise_keypair *keys)
     char why[WHY_BYTES], path[4096];
     d->cluster = cluster_load(d->args.cluster_file, why, sizeof why);
     if (d->cluster == NULL)
-        return fail(d, EX_CONFIG, d->args.cluster_file, why);
+        return fail(d, EX_CONFIG, "cluster file", why);
     d->self = cluster_node_named(d->cluster, d->args.node);
     if (d->self == NULL || d->self->role != d->role->role) {
         snprintf(why, sizeof why, "no %s named '%s'; name one with --node",
@@ -451,7 +451,7 @@ static int open_config(struct daemon *d, struct noise_keypair *keys)
     }
     snprintf(path, sizeof path, "%s/" NODE_KEY_FILE, d->args.data_dir);
     if (key_file_load(path, keys, why, sizeof why) != ASSENT_OK)
-        return fail(d, EX_CONFIG, path, why);
+        return fail(d, EX_CONFIG, "key file", why);
     bool listed = false;
     for (int i = 0; i < d->self->keys; i++)
         listed |= memcmp(d->self->key[i], keys->public, NOISE_KEY_BYTES) == 0;

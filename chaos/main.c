@@ -1,0 +1,50 @@
+/* assent-chaos: Assent under real faults. */
+#include <argp.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "chaos/demo.h"
+
+struct chaos_args {
+    const char *dir;
+    bool keep;
+};
+
+static const struct argp_option options[] = {
+    {"dir", 'd', "DIR", 0, "Where the cluster is made; must not exist (default demo-cluster)", 0},
+    {"keep", 'k', NULL, 0, "Leave the cluster up afterwards, until Ctrl-C", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct chaos_args *args = state->input;
+    switch (key) {
+    case 'd':
+        args->dir = arg;
+        return 0;
+    case 'k':
+        args->keep = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0 || strcmp(arg, "demo") != 0)
+            argp_error(state, "unknown command '%s': the only one is demo", arg);
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_usage(state);
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        options, parse, "demo", "Assent on emulated wide-area links, with real processes killed.",
+        NULL,    NULL,  NULL};
+    struct chaos_args args = {.dir = "demo-cluster"};
+    argp_err_exit_status = EX_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    return demo_main(args.dir, args.keep);
+}
