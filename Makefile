@@ -41,7 +41,7 @@ ARCHIVE := $(BUILD)/assent.a
 LIB     := $(BUILD)/libassent.so.$(VERSION)
 LIB_OBJECTS := $(filter $(BUILD)/common/% $(BUILD)/wire/% $(BUILD)/client/% \
                $(addprefix $(BUILD)/runtime/,cluster.o cluster_build.o cluster_schema.o \
-               conn.o file.o keys.o log.o transport.o),$(OBJECTS))
+               admission.o conn.o dialer.o file.o keys.o log.o transport.o),$(OBJECTS))
 PROGRAMS := $(BUILD)/assent-coordinator $(BUILD)/assent-participant $(BUILD)/assent \
             $(BUILD)/assent-chaos
 
@@ -50,8 +50,7 @@ TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB   := $(BUILD)/tests/lib.a
 SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
 
-PHONY_TARGETS := all help deps test unit scenario integration demo asan ubsan tsan tidy format install clean
-.PHONY: $(PHONY_TARGETS)
+.PHONY: all help deps tests test check unit scenario integration demo asan ubsan tsan tidy format fuzz install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -107,18 +106,63 @@ $(LIB): $(LIB_OBJECTS) client/libassent.map
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libassent.so.$(SOVERSION) \
 	  -Wl,--version-script=client/libassent.map -Wl,--no-undefined $(LIB_OBJECTS) $(LDLIBS) -o $@
-	ln -sf libassent.so.$(VERSION) $(BUILD)/libassent.so.$(SOVERSION)
-	ln -sf libassent.so.$(SOVERSION) $(BUILD)/libassent.so
+	@ln -sf libassent.so.$(VERSION) $(BUILD)/libassent.so.$(SOVERSION)
+	@ln -sf libassent.so.$(SOVERSION) $(BUILD)/libassent.so
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
-unit: $(UNIT_TESTS) ## build and run the unit tests only
-	@set -e; for t in $(UNIT_TESTS); do $$t; done
-
 scenario: $(BUILD)/tests/scenario/scenario ## run the scenario scripts; REWRITE=1 writes what they print
 	$< $(if $(filter 1,$(REWRITE)),--rewrite) $(SCENARIOS)
+
+tests: all $(UNIT_TESTS) $(BUILD)/tests/scenario/scenario
+
+# `deps` may install what the top of this file asks pkg-config about: hence a second make.
+test: ## install what is missing, build, and run all tests
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory tests
+	tests/run $(BUILD)
+
+unit: tests ## run the unit tests only
+	tests/run $(BUILD) unit
+
+integration: tests ## run the integration tests only: real daemons, killed and restarted
+	tests/run $(BUILD) integration
+
+demo: ## three datacenters on this machine, a coordinator killed in mid-commit; KEEP=1 leaves them up
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@rm -rf demo-cluster
+	$(BUILD)/assent-chaos demo --dir demo-cluster $(if $(KEEP),--keep)
+
+asan: ## all tests under the address and undefined-behaviour sanitizers
+	$(MAKE) VARIANT=asan tests
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 tests/run build/asan
+
+ubsan: ## all tests under the undefined-behaviour sanitizer
+	$(MAKE) VARIANT=ubsan tests
+	tests/run build/ubsan
+
+tsan: ## unit and integration tests under the thread sanitizer
+	$(MAKE) VARIANT=tsan tests
+	TSAN_OPTIONS=halt_on_error=1 tests/run build/tsan
+
+tidy: ## check format, line and function length, forbidden includes and calls
+	tests/tidy/tidy
+
+format: ## format all sources in place
+	clang-format -i $(wildcard */*.[ch] tests/*/*.[ch] include/assent/*.h)
+
+install: all ## install programs, library, headers and pkg-config file (DESTDIR, prefix)
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)/assent
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(bindir)
+	install -m 755 $(LIB) $(DESTDIR)$(libdir)
+	ln -sf libassent.so.$(VERSION) $(DESTDIR)$(libdir)/libassent.so.$(SOVERSION)
+	ln -sf libassent.so.$(SOVERSION) $(DESTDIR)$(libdir)/libassent.so
+	install -m 644 $(wildcard include/assent/*.h) $(DESTDIR)$(includedir)/assent
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
+	  client/assent.pc.in > $(DESTDIR)$(libdir)/pkgconfig/assent.pc
 
 clean: ## remove everything that was built
 	rm -rf build

@@ -1,5 +1,5 @@
-/* Byte strings: borrowed (`struct bytes`), owned (`struct blob`), growing (`struct writer`), and the
- * bounded little-endian reader and writer that durable records use. No I/O. */
+/* Byte strings: borrowed (`struct bytes`), owned (`struct blob`), growing (`struct writer`), and
+ * the bounded little-endian reader and writer that durable records use. No I/O. */
 #ifndef COMMON_BYTES_H
 #define COMMON_BYTES_H
 
@@ -56,7 +56,8 @@ void writer_u16(struct writer *w, uint16_t v);
 void writer_u32(struct writer *w, uint32_t v);
 void writer_u64(struct writer *w, uint64_t v);
 void writer_raw(struct writer *w, const void *data, size_t len);
-/* Room for len more bytes at w->data + w->len, for those who fill it in place and then raise w->len. */
+/* Room for len more bytes at w->data + w->len, for those who fill it in place and then raise
+ * w->len. */
 void writer_reserve(struct writer *w, size_t len);
 /* u32 length, then the bytes. */
 void writer_bytes(struct writer *w, struct bytes b);

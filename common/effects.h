@@ -58,9 +58,9 @@ enum event_kind {
 
 struct event {
     enum event_kind kind;
-    uint64_t now_us;  /* monotonic, never goes back */
-    uint64_t wall_ms; /* Unix time; may jump */
-    struct addr from;               /* EVENT_MESSAGE, EVENT_CLIENT_DOWN */
+    uint64_t now_us;                  /* monotonic, never goes back */
+    uint64_t wall_ms;                 /* Unix time; may jump */
+    struct addr from;                 /* EVENT_MESSAGE, EVENT_CLIENT_DOWN */
     const struct client_name *client; /* EVENT_MESSAGE from a client: its authenticated name */
     union {
         struct msg *msg; /* borrowed */

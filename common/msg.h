@@ -87,7 +87,7 @@ struct accepted {
 /* acceptor -> proposer. At ballot 0 only the votes newly durable are set. */
 struct msg_accepted {
     struct ballot ballot;
-    bool whole_abort; /* the proposal "the whole transaction aborted" */
+    bool whole_abort;                 /* the proposal "the whole transaction aborted" */
     struct participants participants; /* none for whole_abort without known participants */
     struct vote votes[PARTICIPANTS_MAX];
 };
@@ -127,13 +127,13 @@ struct msg_promise {
 
 struct msg_propose {
     struct ballot ballot;
-    bool whole_abort;                 /* then there may be no participants */
+    bool whole_abort; /* then there may be no participants */
     struct participants participants;
     struct vote votes[PARTICIPANTS_MAX];
 };
 
-/* client -> any coordinator; coordinator -> home ("do you lead it?"), or -> the only participant of a
- * one-participant transaction. In a client's question the home may be unknown: node 0. */
+/* client -> any coordinator; coordinator -> home ("do you lead it?"), or -> the only participant of
+ * a one-participant transaction. In a client's question the home may be unknown: node 0. */
 struct msg_outcome {
     uint32_t wait_ms; /* answer PENDING only after so long */
 };
@@ -151,10 +151,10 @@ struct breakdown {
 struct msg_result {
     assent_status status;
     hlc_ts commit_ts;
-    node_id culprit;     /* the participant that refused, or 0 */
-    struct blob *detail; /* a sentence about the abort, or NULL */
-    uint32_t total_us;   /* COMMIT received to answer */
-    uint32_t quorum_us;  /* last vote received to decision durable */
+    node_id culprit;                  /* the participant that refused, or 0 */
+    struct blob *detail;              /* a sentence about the abort, or NULL */
+    uint32_t total_us;                /* COMMIT received to answer */
+    uint32_t quorum_us;               /* last vote received to decision durable */
     struct participants participants; /* n = 0 where times and results are not known */
     struct breakdown breakdown[PARTICIPANTS_MAX];
     struct blob *results[PARTICIPANTS_MAX];

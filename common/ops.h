@@ -16,10 +16,10 @@
     X(CHECK_AT_LEAST, 5) /* number */                                                              \
     X(CHECK_RANGE, 6)    /* key..end unchanged since version.ts */                                 \
     X(READ_KEY, 10)                                                                                \
-    X(READ_RANGE, 11)    /* key..end, at most limit keys */                                        \
-    X(PUT, 20)           /* value */                                                               \
+    X(READ_RANGE, 11) /* key..end, at most limit keys */                                           \
+    X(PUT, 20)        /* value */                                                                  \
     X(DELETE, 21)                                                                                  \
-    X(ADD, 22)           /* number, bounds; an absent key counts as 0 */
+    X(ADD, 22) /* number, bounds; an absent key counts as 0 */
 
 enum op_kind {
 #define OP_ENUM(name, number) OP_##name = (number),

@@ -1,5 +1,5 @@
-/* Durable records: the rows of a node's log (docs/disk-format.md). A row is a kind, the txid that it
- * is about (zero for the node's own), a timestamp for people's queries, and a body in the little
+/* Durable records: the rows of a node's log (docs/disk-format.md). A row is a kind, the txid that
+ * it is about (zero for the node's own), a timestamp for people's queries, and a body in the little
  * layout of common/bytes.h, written and read by the core that owns the kind. */
 #ifndef COMMON_RECORD_H
 #define COMMON_RECORD_H

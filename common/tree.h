@@ -1,5 +1,5 @@
-/* libbsd's red-black trees with static functions: RB_STATIC(name, type, link, compare). Use this instead
- * of RB_GENERATE_STATIC, which needs a macro that glibc does not have. */
+/* libbsd's red-black trees with static functions: RB_STATIC(name, type, link, compare). Use this
+ * instead of RB_GENERATE_STATIC, which needs a macro that glibc does not have. */
 #ifndef COMMON_TREE_H
 #define COMMON_TREE_H
 

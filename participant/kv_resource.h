@@ -1,4 +1,5 @@
-/* The lock half of the key-value resource: operations to locks, grants and placement (resource.h). */
+/* The lock half of the key-value resource: operations to locks, grants and placement (resource.h).
+ */
 #ifndef PARTICIPANT_KV_RESOURCE_H
 #define PARTICIPANT_KV_RESOURCE_H
 
@@ -11,11 +12,12 @@ struct kv_policy {
     void *arg;
     node_id self;
     uint64_t placement_hash;
-    /* Whether `client` may read (write = false) or write the key; for a range, all of [key, end). */
+    /* Whether `client` may read (write = false) or write the key; for a range, all of [key, end).
+     */
     bool (*granted)(void *arg, const char *client, struct bytes key, bool write);
     bool (*granted_range)(void *arg, const char *client, struct bytes key, struct bytes end);
-    /* The participants that hold the key: count, and ids in out[REPLICAS_MAX]; 0: none. For a range:
-     * 0 as well when its keys are not all placed alike. */
+    /* The participants that hold the key: count, and ids in out[REPLICAS_MAX]; 0: none. For a
+     * range: 0 as well when its keys are not all placed alike. */
     int (*replicas)(void *arg, struct bytes key, node_id *out);
     int (*replicas_range)(void *arg, struct bytes key, struct bytes end, node_id *out);
 };

@@ -9,15 +9,16 @@
  *     assent_txn_free(t);
  *     assent_close(db);
  *
- * Threads. An `assent` handle may be used by any number of threads at once. An `assent_txn` belongs to one
- * thread at a time. Blocking calls block the calling thread only. The library starts one thread per
- * handle, installs no signal handlers, never exits the process, and writes nothing to the terminal.
+ * Threads. An `assent` handle may be used by any number of threads at once. An `assent_txn` belongs
+ * to one thread at a time. Blocking calls block the calling thread only. The library starts one
+ * thread per handle, installs no signal handlers, never exits the process, and writes nothing to
+ * the terminal.
  *
- * Errors. Calls return an assent_status (assent/status.h). assent_error() gives the sentence that belongs
- * to the last failed call of the same thread: what, where, and what to do.
+ * Errors. Calls return an assent_status (assent/status.h). assent_error() gives the sentence that
+ * belongs to the last failed call of the same thread: what, where, and what to do.
  *
- * Keys are 1..4096 bytes, values at most 1 MiB; both are copied. An integer is a value that is the decimal
- * text of a 64-bit number, as assent_add writes it. */
+ * Keys are 1..4096 bytes, values at most 1 MiB; both are copied. An integer is a value that is the
+ * decimal text of a 64-bit number, as assent_add writes it. */
 #ifndef ASSENT_ASSENT_H
 #define ASSENT_ASSENT_H
 
@@ -30,8 +31,9 @@
 extern "C" {
 #endif
 
-typedef struct assent assent;         /* a client of one cluster */
-typedef struct assent_txn assent_txn; /* a mini-transaction: checks, reads, writes; committed once */
+typedef struct assent assent; /* a client of one cluster */
+typedef struct assent_txn
+    assent_txn; /* a mini-transaction: checks, reads, writes; committed once */
 
 /* A transaction id (UUIDv7). Text form is 36 characters. */
 typedef struct assent_txid {
@@ -51,21 +53,23 @@ typedef struct assent_options {
     const char *cluster_file; /* required */
     const char *client;       /* name in the cluster file; NULL: the only client that it lists */
     const char *key_file;     /* NULL: "<client>.key" beside the cluster file */
-    const char *datacenter;   /* where this program runs: nearest nodes first. NULL: the file's first */
-    uint32_t timeout_ms;      /* default for every call; 0: 10,000 */
+    const char
+        *datacenter;     /* where this program runs: nearest nodes first. NULL: the file's first */
+    uint32_t timeout_ms; /* default for every call; 0: 10,000 */
 } assent_options;
 
 /* Reads and checks the files and starts connecting; does not wait for a connection. */
 ASSENT_API assent_status assent_open(assent **out, const assent_options *options);
-/* Calls in progress in other threads end with ASSENT_CLOSED or, in mid-commit, ASSENT_UNKNOWN. NULL is fine. */
+/* Calls in progress in other threads end with ASSENT_CLOSED or, in mid-commit, ASSENT_UNKNOWN. NULL
+ * is fine. */
 ASSENT_API void assent_close(assent *db);
 /* The sentence of the calling thread's last failed call; "" if none. Valid until its next call. */
 ASSENT_API const char *assent_error(void);
 /* "0.1.0" */
 ASSENT_API const char *assent_library_version(void);
 
-/* ---- building a transaction. ASSENT_INVALID, ASSENT_TOO_LARGE, ASSENT_WRONG_PLACEMENT (no placement covers
- * the key) or ASSENT_SEALED; a refused operation is not added. ---- */
+/* ---- building a transaction. ASSENT_INVALID, ASSENT_TOO_LARGE, ASSENT_WRONG_PLACEMENT (no
+ * placement covers the key) or ASSENT_SEALED; a refused operation is not added. ---- */
 
 ASSENT_API assent_txn *assent_txn_new(assent *db);
 ASSENT_API void assent_txn_free(assent_txn *t);
@@ -86,7 +90,8 @@ typedef struct assent_version {
 } assent_version;
 ASSENT_API assent_status assent_check_version(assent_txn *t, const void *key, size_t key_len,
                                               const assent_version *version);
-/* No key of [key, end) was written after `since`; end_len 0: no end. The range must lie in one placement. */
+/* No key of [key, end) was written after `since`; end_len 0: no end. The range must lie in one
+ * placement. */
 ASSENT_API assent_status assent_check_range(assent_txn *t, const void *key, size_t key_len,
                                             const void *end, size_t end_len, assent_ts since);
 
@@ -95,8 +100,8 @@ ASSENT_API assent_status assent_read(assent_txn *t, const void *key, size_t key_
 ASSENT_API assent_status assent_read_range(assent_txn *t, const void *key, size_t key_len,
                                            const void *end, size_t end_len, uint32_t limit);
 
-ASSENT_API assent_status assent_put(assent_txn *t, const void *key, size_t key_len, const void *value,
-                                    size_t value_len);
+ASSENT_API assent_status assent_put(assent_txn *t, const void *key, size_t key_len,
+                                    const void *value, size_t value_len);
 ASSENT_API assent_status assent_del(assent_txn *t, const void *key, size_t key_len);
 
 typedef struct assent_bounds {
@@ -108,8 +113,8 @@ typedef struct assent_bounds {
 ASSENT_API assent_status assent_add(assent_txn *t, const void *key, size_t key_len, int64_t delta,
                                     const assent_bounds *bounds);
 
-/* The id under which it commits, for assent_outcome() from anywhere. Seals the transaction: operations
- * can no longer be added. ASSENT_INVALID for an empty transaction. */
+/* The id under which it commits, for assent_outcome() from anywhere. Seals the transaction:
+ * operations can no longer be added. ASSENT_INVALID for an empty transaction. */
 ASSENT_API assent_status assent_txn_id(assent_txn *t, assent_txid *out);
 
 /* ---- committing ---- */
@@ -126,25 +131,26 @@ typedef struct assent_part {
 
 typedef struct assent_commit_info {
     assent_txid txid;
-    assent_ts commit_ts;        /* when committed */
-    const char *coordinator;    /* the leader's name */
-    uint32_t total_us;          /* this call */
-    uint32_t leader_us;         /* of that: at the leader, COMMIT received to answered */
-    uint32_t quorum_us;         /* of that: last vote received to decision durable */
+    assent_ts commit_ts;     /* when committed */
+    const char *coordinator; /* the leader's name */
+    uint32_t total_us;       /* this call */
+    uint32_t leader_us;      /* of that: at the leader, COMMIT received to answered */
+    uint32_t quorum_us;      /* of that: last vote received to decision durable */
     int parts;
     assent_part part[ASSENT_PARTS_MAX];
 } assent_commit_info;
 
-/* Commits once. ASSENT_OK: durable at all participants' quorum. A retryable status, or another refusal: certainly
- * not committed. If the connection dies the call asks for the outcome, at any coordinator, until the timeout; only then
- * ASSENT_UNKNOWN: maybe committed, ask assent_outcome() later. info may be NULL; it is filled as far as
- * known on every status. */
+/* Commits once. ASSENT_OK: durable at all participants' quorum. A retryable status, or another
+ * refusal: certainly not committed. If the connection dies the call asks for the outcome, at any
+ * coordinator, until the timeout; only then ASSENT_UNKNOWN: maybe committed, ask assent_outcome()
+ * later. info may be NULL; it is filled as far as known on every status. */
 ASSENT_API assent_status assent_commit(assent_txn *t, assent_commit_info *info);
 /* The same with its own timeout. */
 ASSENT_API assent_status assent_commit_within(assent_txn *t, uint32_t timeout_ms,
                                               assent_commit_info *info);
 
-/* A key that a read found or did not find. Bytes live as long as their transaction or result list. */
+/* A key that a read found or did not find. Bytes live as long as their transaction or result list.
+ */
 typedef struct assent_entry {
     bool found;
     bool truncated; /* the last of a range that was cut at its limit */
@@ -155,21 +161,22 @@ typedef struct assent_entry {
     assent_version version;
 } assent_entry;
 
-/* What the reads and value-returning adds of a committed transaction gave: those of each participant in the order
- * of their calls. */
+/* What the reads and value-returning adds of a committed transaction gave: those of each
+ * participant in the order of their calls. */
 ASSENT_API size_t assent_txn_entries(const assent_txn *t);
 ASSENT_API assent_status assent_txn_entry(const assent_txn *t, size_t index, assent_entry *out);
 
-/* Calls build() on a fresh transaction and commits it, again under a new id with its priority kept while
- * the status is retryable, with randomised back-off, for at most timeout_ms (0: the handle's) in all. build()
- * may read with assent_get(); a status other than ASSENT_OK from it ends the run. */
+/* Calls build() on a fresh transaction and commits it, again under a new id with its priority kept
+ * while the status is retryable, with randomised back-off, for at most timeout_ms (0: the handle's)
+ * in all. build() may read with assent_get(); a status other than ASSENT_OK from it ends the run.
+ */
 typedef assent_status (*assent_build)(assent_txn *t, void *arg);
 ASSENT_API assent_status assent_run(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
                                     assent_commit_info *info);
 
-/* What became of a transaction, asked at any coordinator that answers. ASSENT_OK: committed, *ts set;
- * ASSENT_PENDING, ASSENT_EXPIRED, ASSENT_UNKNOWN; anything else: aborted for that reason. A question about a
- * transaction that no coordinator knows decides it: aborted, for good. */
+/* What became of a transaction, asked at any coordinator that answers. ASSENT_OK: committed, *ts
+ * set; ASSENT_PENDING, ASSENT_EXPIRED, ASSENT_UNKNOWN; anything else: aborted for that reason. A
+ * question about a transaction that no coordinator knows decides it: aborted, for good. */
 ASSENT_API assent_status assent_outcome(assent *db, const assent_txid *id, uint32_t timeout_ms,
                                         assent_ts *ts);
 
@@ -183,10 +190,10 @@ ASSENT_API const assent_entry *assent_list_entry(const assent_list *list, size_t
 /* ASSENT_OK with one entry, or ASSENT_NOT_FOUND; *out is NULL then. */
 ASSENT_API assent_status assent_get(assent *db, const void *key, size_t key_len, assent_list **out);
 /* The same at one named participant, or in one datacenter: to compare replicas. */
-ASSENT_API assent_status assent_get_at(assent *db, const char *where, const void *key, size_t key_len,
-                                       assent_list **out);
-/* Keys of [key, end), ascending, at most limit (0: as many as fit one answer; the last entry says whether it
- * was truncated). The range must lie in one placement. `where` as above, or NULL. */
+ASSENT_API assent_status assent_get_at(assent *db, const char *where, const void *key,
+                                       size_t key_len, assent_list **out);
+/* Keys of [key, end), ascending, at most limit (0: as many as fit one answer; the last entry says
+ * whether it was truncated). The range must lie in one placement. `where` as above, or NULL. */
 ASSENT_API assent_status assent_scan(assent *db, const char *where, const void *key, size_t key_len,
                                      const void *end, size_t end_len, uint32_t limit,
                                      assent_list **out);
@@ -205,7 +212,8 @@ typedef struct assent_node {
 } assent_node;
 
 /* Every node of the cluster file: a new array of *n, free with assent_nodes_free. */
-ASSENT_API assent_status assent_nodes(assent *db, uint32_t timeout_ms, assent_node **out, size_t *n);
+ASSENT_API assent_status assent_nodes(assent *db, uint32_t timeout_ms, assent_node **out,
+                                      size_t *n);
 ASSENT_API void assent_nodes_free(assent_node *nodes);
 
 #ifdef __cplusplus

@@ -1,8 +1,9 @@
 /* libassent on the caller's own libuv loop: the calls of assent/assent.h with callbacks.
  *
- * Everything here belongs to the loop's thread. Callbacks come on a later loop turn, never from inside the
- * call that started them, exactly once each. Transactions are built with the calls of assent/assent.h on
- * a handle from assent_open_uv; its blocking calls (assent_commit, assent_get, ...) give ASSENT_INVALID. */
+ * Everything here belongs to the loop's thread. Callbacks come on a later loop turn, never from
+ * inside the call that started them, exactly once each. Transactions are built with the calls of
+ * assent/assent.h on a handle from assent_open_uv; its blocking calls (assent_commit, assent_get,
+ * ...) give ASSENT_INVALID. */
 #ifndef ASSENT_UV_H
 #define ASSENT_UV_H
 
@@ -14,13 +15,14 @@
 extern "C" {
 #endif
 
-ASSENT_API assent_status assent_open_uv(assent **out, uv_loop_t *loop, const assent_options *options);
+ASSENT_API assent_status assent_open_uv(assent **out, uv_loop_t *loop,
+                                        const assent_options *options);
 /* closed() comes after every other callback; the handle is freed then. */
 ASSENT_API void assent_close_uv(assent *db, void (*closed)(void *arg), void *arg);
 
 /* info lives until the callback returns; `why` is the sentence of a failure, or "". */
-typedef void (*assent_commit_cb)(assent_txn *t, assent_status status, const assent_commit_info *info,
-                                 const char *why, void *arg);
+typedef void (*assent_commit_cb)(assent_txn *t, assent_status status,
+                                 const assent_commit_info *info, const char *why, void *arg);
 /* The transaction must live until the callback, which may free it. */
 ASSENT_API assent_status assent_commit_uv(assent_txn *t, uint32_t timeout_ms, assent_commit_cb cb,
                                           void *arg);
@@ -32,11 +34,11 @@ ASSENT_API assent_status assent_outcome_uv(assent *db, const assent_txid *id, ui
 
 /* The callback owns the list, which may be NULL. */
 typedef void (*assent_list_cb)(assent_status status, assent_list *list, const char *why, void *arg);
-ASSENT_API assent_status assent_get_uv(assent *db, const char *where, const void *key, size_t key_len,
-                                       assent_list_cb cb, void *arg);
-ASSENT_API assent_status assent_scan_uv(assent *db, const char *where, const void *key, size_t key_len,
-                                        const void *end, size_t end_len, uint32_t limit,
-                                        assent_list_cb cb, void *arg);
+ASSENT_API assent_status assent_get_uv(assent *db, const char *where, const void *key,
+                                       size_t key_len, assent_list_cb cb, void *arg);
+ASSENT_API assent_status assent_scan_uv(assent *db, const char *where, const void *key,
+                                        size_t key_len, const void *end, size_t end_len,
+                                        uint32_t limit, assent_list_cb cb, void *arg);
 
 #ifdef __cplusplus
 }

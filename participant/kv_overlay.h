@@ -1,0 +1,85 @@
+/* What is durable in the log and not yet in the tables: the records in log order, and the newest
+ * value of every key that they write. In memory, pure.
+ *
+ *   durable ---push---> [e1 e2 e3 | e4 e5]        e1..e3 were handed out by kv_overlay_apply
+ *                                  ^ cursor
+ *   kv_overlay_settle   their SQLite transaction is durable: e1..e3 go
+ *   kv_overlay_rewind   it was rolled back: the cursor goes back to e1
+ *
+ * Every record keeps its own values, not only the newest of a key: after a crash the tables must
+ * hold exactly what the applied part of the log gives, or a replayed add would count twice. */
+#ifndef PARTICIPANT_KV_OVERLAY_H
+#define PARTICIPANT_KV_OVERLAY_H
+
+#include <bsd/sys/queue.h>
+
+#include "common/ops.h"
+#include "common/record.h"
+#include "common/tree.h"
+
+/* A key's state; borrowed bytes. Never written: not live and version.ts 0. */
+struct kv_cell {
+    struct bytes key;
+    struct bytes value;
+    bool live; /* false: deleted, or never written */
+    struct version version;
+};
+
+struct kv_write {
+    RB_ENTRY(kv_write) link;
+    bool newest;        /* in the tree of newest values */
+    struct blob *value; /* NULL: deleted */
+    struct version version;
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct kv_entry {
+    TAILQ_ENTRY(kv_entry) link;
+    RB_ENTRY(kv_entry) outcome_link;
+    bool outcome_known; /* in the tree of outcomes */
+    enum record_kind kind;
+    struct txid txid;
+    hlc_ts ts;
+    assent_status reason; /* of ABORTED */
+    uint32_t n;
+    struct kv_write **write;
+};
+
+RB_HEAD(kv_write_tree, kv_write);
+RB_HEAD(kv_outcome_tree, kv_entry);
+
+struct kv_overlay {
+    TAILQ_HEAD(, kv_entry) entries;
+    struct kv_entry *cursor; /* the first that no apply has been given; NULL: all were */
+    struct kv_write_tree newest;
+    struct kv_outcome_tree outcomes;
+};
+
+void kv_overlay_init(struct kv_overlay *o);
+void kv_overlay_free(struct kv_overlay *o);
+
+struct kv_entry *kv_entry_new(const struct record *record);
+/* A write of `key` without value; goes with the entry. */
+struct kv_write *kv_entry_write(struct kv_entry *entry, struct bytes key);
+void kv_entry_free(struct kv_entry *entry);
+
+/* The next record of the log; takes the entry. */
+void kv_overlay_push(struct kv_overlay *o, struct kv_entry *entry);
+/* The entry of the record that is applied now. Stops the process if the log and memory disagree. */
+struct kv_entry *kv_overlay_apply(struct kv_overlay *o, const struct record *record);
+void kv_overlay_settle(struct kv_overlay *o);
+void kv_overlay_rewind(struct kv_overlay *o);
+
+/* NULL: the key is not here; look in the tables. */
+const struct kv_write *kv_overlay_find(const struct kv_overlay *o, struct bytes key);
+/* The first write of a key not below `key`, and the one after it; NULL: none. */
+const struct kv_write *kv_overlay_from(const struct kv_overlay *o, struct bytes key);
+const struct kv_write *kv_overlay_next(const struct kv_write *write);
+struct kv_cell kv_write_cell(const struct kv_write *write);
+/* The COMMITTED, ABORTED or APPLIED entry of a transaction, or NULL. */
+const struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid);
+/* The time of the newest txid among them; 0: there is none. */
+uint64_t kv_overlay_outcome_newest(const struct kv_overlay *o);
+
+#endif

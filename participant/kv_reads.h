@@ -1,0 +1,27 @@
+/* Collects what the reads of one list of operations give, within RESULTS_BYTES_MAX. */
+#ifndef PARTICIPANT_KV_READS_H
+#define PARTICIPANT_KV_READS_H
+
+#include "participant/kv_say.h"
+#include "participant/kv_view.h"
+
+struct kv_reads {
+    uint32_t n;
+    uint32_t cap;
+    struct result *result;
+    size_t bytes; /* at most what they take encoded */
+};
+
+/* Zeroed is empty. */
+void kv_reads_free(struct kv_reads *reads);
+
+/* READ_KEY or READ_RANGE, operation number `at`. ASSENT_OK; ASSENT_TOO_LARGE when the reads before
+ * it have left no room; ASSENT_STORAGE. */
+assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, uint32_t at,
+                           const struct op *op, struct kv_say *say);
+/* A result that was not read: of an add that gives its value back. Copies. False: no room. */
+bool kv_reads_put(struct kv_reads *reads, uint32_t at, const struct kv_cell *cell);
+/* NULL when nothing was read. */
+struct blob *kv_reads_encode(const struct kv_reads *reads);
+
+#endif

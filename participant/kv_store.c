@@ -1,0 +1,439 @@
+/* The life of a record in the store:
+ *
+ *   kv_store_check      PREPARE is admitted: its adds are reserved (kv_pending)
+ *   kv_store_durable    PREPARED: reserved -> prepared. COMMITTED, APPLIED: values are computed,
+ * visible at once (kv_overlay), nothing pending any more. ABORTED: nothing pending store_apply the
+ * row goes into the tables, in a SQLite transaction of the log store store_applied       that is
+ * durable: memory forgets it
+ *
+ * Invariants
+ *   1. Memory is a function of tables and unapplied log: store_replay and kv_store_durable are the
+ * same function, and a restart at any point changes no answer.
+ *   2. Values depend on log order only: a replayed record computes what it computed first.
+ *   3. Between apply and applied nothing else runs, so a row is never both in tables and overlay.
+ */
+#include "participant/kv_store.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "participant/kv_check.h"
+#include "participant/kv_writes.h"
+#include "participant/record.h"
+#include "wire/ops_codec.h"
+
+/* Rows of each kind that one apply() prunes: more than the two rows that a transaction leaves. */
+#define PRUNE_ROWS 8
+
+/* No SQLite result code: the log contradicts what this store knows. */
+#define BROKEN (-1)
+
+struct kv_store {
+    struct sqlite3 *db;
+    struct kv_tables *tables;
+    struct kv_overlay overlay;
+    struct kv_pending pending;
+    hlc_ts watermark;
+    hlc_ts prune_point;
+    bool outcomes_due; /* pruning has not reached the watermark yet */
+    bool deleted_due;
+    int failed; /* the SQLite error after which memory is not complete */
+};
+
+struct kv_store *kv_store_new(void)
+{
+    struct kv_store *kv = xcalloc(1, sizeof *kv);
+    kv_overlay_init(&kv->overlay);
+    kv_pending_init(&kv->pending);
+    return kv;
+}
+
+void kv_store_free(struct kv_store *kv)
+{
+    if (kv == NULL)
+        return;
+    kv_tables_close(kv->tables);
+    kv_overlay_free(&kv->overlay);
+    kv_pending_free(&kv->pending);
+    free(kv);
+}
+
+static struct kv_view store_view(struct kv_store *kv)
+{
+    return (struct kv_view){&kv->overlay, kv->tables};
+}
+
+/* Decodes into memory of the store's own: the caller's blob may be shared with another thread. */
+static assent_status ops_copy(struct bytes encoded, struct ops *out, struct kv_say *say)
+{
+    struct blob *copy = blob_new(encoded);
+    assent_status status = ops_decode(copy, out, say->text, sizeof say->text);
+    blob_unref(copy);
+    return status;
+}
+
+/* The operations in the body of a PREPARED or APPLIED record. False: damaged. */
+static bool ops_of_body(struct bytes body, struct ops *out)
+{
+    struct prepared_record record;
+    struct kv_say say;
+    return prepared_record_decode(body, &record) && ops_copy(record.ops, out, &say) == ASSENT_OK;
+}
+
+static int note_prepared(struct kv_store *kv, const struct txid *txid, hlc_ts ts, struct bytes body)
+{
+    struct kv_txn *txn = kv_pending_find(&kv->pending, txid);
+    if (txn != NULL && txn->prepared)
+        return BROKEN;
+    if (txn == NULL) {
+        struct ops ops;
+        if (!ops_of_body(body, &ops))
+            return BROKEN;
+        txn = kv_pending_reserve(&kv->pending, txid, &ops);
+        ops_free(&ops);
+    }
+    kv_pending_prepared(&kv->pending, txn, ts, body);
+    return SQLITE_OK;
+}
+
+/* COMMITTED and APPLIED: `body` holds the operations. */
+static int note_writes(struct kv_store *kv, struct kv_entry *entry, struct bytes body)
+{
+    struct ops ops;
+    struct kv_view view = store_view(kv);
+    if (!ops_of_body(body, &ops))
+        return BROKEN;
+    int rc = kv_writes_compute(entry, &view, &ops);
+    ops_free(&ops);
+    return rc;
+}
+
+/* What a durable record of the role means to memory. SQLITE_OK, an error, or BROKEN. */
+static int store_note(struct kv_store *kv, const struct record *record)
+{
+    struct kv_entry *entry = kv_entry_new(record);
+    struct kv_txn *txn = kv_pending_find(&kv->pending, &record->txid);
+    int rc = SQLITE_OK;
+    if (record->kind == RECORD_PREPARED)
+        rc = note_prepared(kv, &record->txid, record->ts, blob_bytes(record->body));
+    else if (record->kind == RECORD_APPLIED)
+        rc = note_writes(kv, entry, blob_bytes(record->body));
+    else if (record->kind == RECORD_COMMITTED)
+        rc = txn == NULL || !txn->prepared ? BROKEN : note_writes(kv, entry, blob_bytes(txn->body));
+    else
+        entry->reason = aborted_record_decode(blob_bytes(record->body));
+    if (rc != SQLITE_OK) {
+        kv_entry_free(entry);
+        return rc;
+    }
+    if (record->kind != RECORD_PREPARED && txn != NULL)
+        kv_pending_drop(&kv->pending, txn);
+    kv_overlay_push(&kv->overlay, entry);
+    return SQLITE_OK;
+}
+
+static bool of_role(enum record_kind kind)
+{
+    return kind == RECORD_PREPARED || kind == RECORD_COMMITTED || kind == RECORD_ABORTED ||
+           kind == RECORD_APPLIED;
+}
+
+static void say_broken(const struct record *record)
+{
+    char text[TXID_TEXT_BYTES];
+    fprintf(stderr,
+            "assent: kv_store: record %s of %s does not fit what is prepared, or is damaged\n",
+            record_name(record->kind), txid_text(&record->txid, text));
+}
+
+void kv_store_durable(struct kv_store *kv, const struct record *record)
+{
+    if (record->kind == RECORD_WATERMARK && record->ts > kv->watermark) {
+        kv->watermark = record->ts;
+        kv->outcomes_due = kv->deleted_due = true;
+    }
+    if (!of_role(record->kind) || kv->failed != SQLITE_OK)
+        return;
+    int rc = store_note(kv, record);
+    if (rc == BROKEN) {
+        say_broken(record);
+        abort();
+    }
+    kv->failed = rc;
+}
+
+static int store_create(void *arg, struct sqlite3 *db)
+{
+    (void)arg;
+    return kv_tables_create(db);
+}
+
+static int load_prepared(void *arg, const struct txid *txid, hlc_ts prepare_ts, struct bytes body)
+{
+    int rc = note_prepared(arg, txid, prepare_ts, body);
+    return rc == BROKEN ? SQLITE_CORRUPT : rc;
+}
+
+static void store_rolled_back(void *arg)
+{
+    struct kv_store *kv = arg;
+    kv_pending_drop_reserved(&kv->pending);
+    kv_overlay_rewind(&kv->overlay);
+}
+
+static int store_load(void *arg, struct sqlite3 *db)
+{
+    struct kv_store *kv = arg;
+    kv->db = db;
+    int rc = kv_tables_open(&kv->tables, db);
+    if (rc == SQLITE_OK)
+        rc = kv_tables_prune_point_get(kv->tables, &kv->prune_point);
+    if (rc == SQLITE_OK)
+        rc = kv_tables_prepared_each(kv->tables, load_prepared, kv);
+    sqlite3_rollback_hook(db, store_rolled_back, kv);
+    return rc;
+}
+
+static int store_replay(void *arg, const struct record *record)
+{
+    if (!of_role(record->kind))
+        return SQLITE_OK;
+    int rc = store_note(arg, record);
+    if (rc == BROKEN)
+        say_broken(record);
+    return rc == BROKEN ? SQLITE_CORRUPT : rc;
+}
+
+static int apply_decided(struct kv_store *kv, const struct kv_entry *entry)
+{
+    struct kv_outcome outcome = {.txid = entry->txid, .ts = entry->ts};
+    bool aborted = entry->kind == RECORD_ABORTED;
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; i < entry->n && rc == SQLITE_OK; i++) {
+        struct kv_cell cell = kv_write_cell(entry->write[i]);
+        rc = kv_tables_put(kv->tables, &cell);
+    }
+    if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED)
+        rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
+    outcome.outcome.kind = aborted ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
+    outcome.outcome.reason = aborted ? entry->reason : ASSENT_OK;
+    return rc == SQLITE_OK ? kv_tables_outcome_put(kv->tables, &outcome) : rc;
+}
+
+/* A bounded step towards the watermark, so that no apply waits for a long delete. */
+static int apply_prune(struct kv_store *kv)
+{
+    int n, rc = SQLITE_OK;
+    hlc_ts newest;
+    if (kv->outcomes_due) {
+        rc = kv_tables_prune_outcomes(kv->tables, hlc_to_ms(kv->watermark), PRUNE_ROWS, &n);
+        kv->outcomes_due = n == PRUNE_ROWS;
+    }
+    if (rc == SQLITE_OK && kv->deleted_due) {
+        rc = kv_tables_prune_deleted(kv->tables, kv->watermark, PRUNE_ROWS, &n, &newest);
+        kv->deleted_due = n == PRUNE_ROWS;
+        kv->prune_point = newest > kv->prune_point ? newest : kv->prune_point;
+        /* Whenever rows went: memory may be ahead of the table after a rollback. */
+        if (rc == SQLITE_OK && n > 0)
+            rc = kv_tables_prune_point_put(kv->tables, kv->prune_point);
+    }
+    return rc;
+}
+
+/* PREPARED is written out even when its decision is in memory: this SQLite transaction may end
+ * between the two rows, and a crash there must find the operations. */
+static int store_apply(void *arg, const struct record *record)
+{
+    struct kv_store *kv = arg;
+    if (kv->failed != SQLITE_OK || !of_role(record->kind))
+        return kv->failed;
+    const struct kv_entry *entry = kv_overlay_apply(&kv->overlay, record);
+    int rc = record->kind == RECORD_PREPARED ? kv_tables_prepared_put(kv->tables, record)
+                                             : apply_decided(kv, entry);
+    return rc == SQLITE_OK ? apply_prune(kv) : rc;
+}
+
+static void store_applied(void *arg, uint64_t seq)
+{
+    struct kv_store *kv = arg;
+    (void)seq; /* rows and role records are counted by the overlay's cursor */
+    kv_overlay_settle(&kv->overlay);
+}
+
+struct store_role kv_store_role(struct kv_store *kv)
+{
+    return (struct store_role){
+        .arg = kv,
+        .create = store_create,
+        .load = store_load,
+        .replay = store_replay,
+        .apply = store_apply,
+        .applied = store_applied,
+    };
+}
+
+/* False, with a verdict: this store cannot answer any more. */
+static bool store_usable(struct kv_store *kv, struct sqlite3 *db, struct kv_say *say)
+{
+    if (db != kv->db) {
+        fprintf(stderr, "assent: kv_store: asked through another connection than load()'s\n");
+        abort();
+    }
+    if (kv->failed == SQLITE_OK)
+        return true;
+    kv_say(say, "reading from the database failed: %s", sqlite3_errstr(kv->failed));
+    return false;
+}
+
+void kv_store_cancel(struct kv_store *kv, const struct txid *txid)
+{
+    struct kv_txn *txn = kv_pending_find(&kv->pending, txid);
+    if (txn != NULL && !txn->prepared)
+        kv_pending_drop(&kv->pending, txn);
+}
+
+void kv_store_check(struct kv_store *kv, struct sqlite3 *db, const struct txid *txid,
+                    struct blob *encoded, struct kv_verdict *out)
+{
+    struct kv_checker c = {.view = store_view(kv), .pending = &kv->pending, .txid = *txid};
+    struct ops ops = {0};
+    *out = (struct kv_verdict){.status = ASSENT_STORAGE};
+    c.prune_point = kv->prune_point;
+    kv_store_cancel(kv, txid);
+    if (store_usable(kv, db, &c.say))
+        out->status = ops_copy(blob_bytes(encoded), &ops, &c.say);
+    if (out->status == ASSENT_OK)
+        out->status = kv_check(&c, &ops);
+    if (out->status == ASSENT_OK) {
+        out->results = kv_reads_encode(&c.reads);
+        kv_pending_reserve(&kv->pending, txid, &ops);
+    } else {
+        out->detail = kv_said(&c.say);
+    }
+    kv_reads_free(&c.reads);
+    ops_free(&ops);
+}
+
+void kv_store_read(struct kv_store *kv, struct sqlite3 *db, struct blob *encoded,
+                   struct kv_verdict *out)
+{
+    struct kv_view view = store_view(kv);
+    struct kv_reads reads = {0};
+    struct kv_say say = {{0}};
+    struct ops ops = {0};
+    *out = (struct kv_verdict){.status = ASSENT_STORAGE};
+    if (store_usable(kv, db, &say))
+        out->status = ops_copy(blob_bytes(encoded), &ops, &say);
+    for (uint32_t i = 0; i < ops.n && out->status == ASSENT_OK; i++) {
+        const struct op *op = &ops.op[i];
+        if (op->kind == OP_READ_KEY || op->kind == OP_READ_RANGE) {
+            kv_pending_assert_free(&kv->pending, op);
+            out->status = kv_reads_run(&reads, &view, i, op, &say);
+        } else {
+            out->status = ASSENT_MALFORMED;
+            kv_say(&say, "operation %u: not a read", i + 1);
+        }
+    }
+    if (out->status == ASSENT_OK)
+        out->results = kv_reads_encode(&reads);
+    else
+        out->detail = kv_said(&say);
+    kv_reads_free(&reads);
+    ops_free(&ops);
+}
+
+void kv_store_each_prepared(struct kv_store *kv,
+                            void (*each)(void *arg, const struct record *prepared), void *arg)
+{
+    struct kv_txn *txn = kv_pending_first(&kv->pending);
+    for (; txn != NULL; txn = kv_pending_next(txn)) {
+        if (!txn->prepared)
+            continue;
+        struct record record = {RECORD_PREPARED, txn->txid, txn->prepare_ts,
+                                blob_new(blob_bytes(txn->body))};
+        each(arg, &record);
+        blob_unref(record.body);
+    }
+}
+
+/* The body is owned by the caller. */
+static struct record outcome_record(const struct kv_outcome *outcome)
+{
+    bool aborted = outcome->outcome.kind == OUTCOME_ABORTED;
+    return (struct record){
+        .kind = aborted ? RECORD_ABORTED : RECORD_COMMITTED,
+        .txid = outcome->txid,
+        .ts = outcome->ts,
+        .body = aborted ? aborted_record_encode(outcome->outcome.reason) : NULL,
+    };
+}
+
+static struct kv_outcome outcome_of_entry(const struct kv_entry *entry)
+{
+    struct kv_outcome outcome = {.txid = entry->txid, .ts = entry->ts};
+    outcome.outcome.kind = entry->kind == RECORD_ABORTED ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
+    outcome.outcome.reason = entry->reason;
+    return outcome;
+}
+
+struct outcome_walk {
+    void (*each)(void *arg, const struct record *outcome);
+    void *arg;
+};
+
+static void outcome_each(void *arg, const struct kv_outcome *outcome)
+{
+    struct outcome_walk *walk = arg;
+    struct record record = outcome_record(outcome);
+    walk->each(walk->arg, &record);
+    blob_unref(record.body);
+}
+
+assent_status kv_store_each_outcome(struct kv_store *kv, struct sqlite3 *db, uint64_t since_ms,
+                                    void (*each)(void *arg, const struct record *outcome),
+                                    void *arg)
+{
+    struct outcome_walk walk = {each, arg};
+    struct kv_say say;
+    if (!store_usable(kv, db, &say) ||
+        kv_tables_outcome_each(kv->tables, since_ms, outcome_each, &walk) != SQLITE_OK)
+        return ASSENT_STORAGE;
+    const struct kv_entry *entry;
+    TAILQ_FOREACH (entry, &kv->overlay.entries, link) {
+        struct kv_outcome outcome = outcome_of_entry(entry);
+        if (entry->outcome_known && txid_ms(&entry->txid) >= since_ms)
+            outcome_each(&walk, &outcome);
+    }
+    return ASSENT_OK;
+}
+
+assent_status kv_store_outcome(struct kv_store *kv, struct sqlite3 *db, const struct txid *txid,
+                               bool *found, struct record *out)
+{
+    struct kv_outcome outcome;
+    struct kv_say say;
+    *found = false;
+    *out = (struct record){0};
+    if (!store_usable(kv, db, &say))
+        return ASSENT_STORAGE;
+    const struct kv_entry *entry = kv_overlay_outcome(&kv->overlay, txid);
+    int rc = SQLITE_ROW;
+    if (entry != NULL)
+        outcome = outcome_of_entry(entry);
+    else
+        rc = kv_tables_outcome_get(kv->tables, txid, &outcome);
+    *found = rc == SQLITE_ROW;
+    if (*found)
+        *out = outcome_record(&outcome);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? ASSENT_OK : ASSENT_STORAGE;
+}
+
+uint64_t kv_store_newest_ms(struct kv_store *kv, struct sqlite3 *db)
+{
+    struct kv_say say;
+    uint64_t stored, unapplied = kv_overlay_outcome_newest(&kv->overlay);
+    if (!store_usable(kv, db, &say) || kv_tables_outcome_newest(kv->tables, &stored) != SQLITE_OK)
+        return UINT64_MAX;
+    return stored > unapplied ? stored : unapplied;
+}

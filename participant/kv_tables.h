@@ -1,0 +1,63 @@
+/* The key-value tables in SQLite: schema, prepared statements, and nothing of what they mean.
+ * Functions that return int return a SQLite result code: SQLITE_OK, or where rows come back
+ * SQLITE_ROW and SQLITE_DONE, or an error. Bytes given back live until the next call. */
+#ifndef PARTICIPANT_KV_TABLES_H
+#define PARTICIPANT_KV_TABLES_H
+
+#include "participant/kv_overlay.h"
+
+struct sqlite3;
+struct kv_tables;
+
+int kv_tables_create(struct sqlite3 *db);
+
+/* Prepares the statements. On an error *out is NULL. */
+int kv_tables_open(struct kv_tables **out, struct sqlite3 *db);
+/* NULL is fine. */
+void kv_tables_close(struct kv_tables *t);
+const char *kv_tables_error(const struct kv_tables *t);
+
+/* SQLITE_DONE: no row. out->key is the caller's. */
+int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_cell *out);
+int kv_tables_put(struct kv_tables *t, const struct kv_cell *cell);
+/* The live rows of [key, end) in order, one at a time: first, then next until not SQLITE_ROW, and
+ * in any case stop. Empty end: no end. */
+int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end,
+                         struct kv_cell *out);
+int kv_tables_scan_next(struct kv_tables *t, struct kv_cell *out);
+void kv_tables_scan_stop(struct kv_tables *t);
+/* A row of [key, end) that was written after `since`; a deleted one, too. Only key and version. */
+int kv_tables_changed(struct kv_tables *t, struct bytes key, struct bytes end, hlc_ts since,
+                      struct kv_cell *out);
+
+int kv_tables_prepared_put(struct kv_tables *t, const struct record *prepared);
+int kv_tables_prepared_delete(struct kv_tables *t, const struct txid *txid);
+/* each() may end the walk with a code other than SQLITE_OK, which is returned. */
+int kv_tables_prepared_each(struct kv_tables *t,
+                            int (*each)(void *arg, const struct txid *txid, hlc_ts prepare_ts,
+                                        struct bytes body),
+                            void *arg);
+
+struct kv_outcome {
+    struct txid txid;
+    struct outcome outcome;
+    hlc_ts ts; /* of the record */
+};
+
+int kv_tables_outcome_put(struct kv_tables *t, const struct kv_outcome *outcome);
+int kv_tables_outcome_get(struct kv_tables *t, const struct txid *txid, struct kv_outcome *out);
+int kv_tables_outcome_each(struct kv_tables *t, uint64_t since_ms,
+                           void (*each)(void *arg, const struct kv_outcome *outcome), void *arg);
+/* The time of the newest txid; 0: there is none. */
+int kv_tables_outcome_newest(struct kv_tables *t, uint64_t *ms);
+
+/* Each deletes at most `rows` and says in *n how many. Outcomes of txids before before_ms;
+ * tombstones written before `before`, where *newest, if one was deleted, is the newest timestamp
+ * among them. */
+int kv_tables_prune_outcomes(struct kv_tables *t, uint64_t before_ms, int rows, int *n);
+int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest);
+/* The greatest timestamp of a tombstone that is gone; 0: none is. */
+int kv_tables_prune_point_get(struct kv_tables *t, hlc_ts *out);
+int kv_tables_prune_point_put(struct kv_tables *t, hlc_ts point);
+
+#endif
