@@ -15,6 +15,7 @@ BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev
+DEV_PACKAGES := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
 CC     ?= gcc
@@ -50,7 +51,7 @@ TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB   := $(BUILD)/tests/lib.a
 SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
 
-.PHONY: all help deps tests test check unit scenario integration demo asan ubsan tsan tidy format fuzz install clean
+.PHONY: all help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format fuzz install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -59,16 +60,24 @@ all: $(PROGRAMS) $(LIB) ## build the daemons, the command, the chaos harness and
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# $(call install-missing,packages): installs those that are not there, and says which.
+define install-missing
+missing=''; for p in $(1); do \
+  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+done; \
+if [ -z "$$missing" ]; then echo '$@: everything is installed'; else \
+  echo "$@: installing$$missing"; \
+  sudo=''; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  $$sudo apt-get update -q && \
+  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+fi
+endef
+
 deps: ## install the Debian packages that are missing
-	@missing=''; for p in $(PACKAGES); do \
-	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
-	done; \
-	if [ -z "$$missing" ]; then echo 'deps: everything is installed'; else \
-	  echo "deps: installing$$missing"; \
-	  sudo=''; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get update -q && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
-	fi
+	@$(call install-missing,$(PACKAGES))
+
+deps-dev: ## install what only `make tidy` needs
+	@$(call install-missing,$(DEV_PACKAGES))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
