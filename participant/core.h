@@ -1,5 +1,5 @@
-/* The participant's commit core: votes, applies decisions, asks when in doubt (docs/protocol.md). A pure
- * state machine over a `struct resource`, without any idea of what the operations are. */
+/* The participant's commit core: votes, applies decisions, asks when in doubt (docs/protocol.md). A
+ * pure state machine over a `struct resource`, without any idea of what the operations are. */
 #ifndef PARTICIPANT_CORE_H
 #define PARTICIPANT_CORE_H
 
@@ -10,8 +10,8 @@ struct participant;
 
 struct participant_config {
     node_id self;
-    uint32_t incarnation; /* of this start; already durable */
-    int coordinators;     /* 2F+1 */
+    uint32_t incarnation;                  /* of this start; already durable */
+    int coordinators;                      /* 2F+1 */
     node_id coordinator[COORDINATORS_MAX]; /* ascending */
     node_id near_coordinator;              /* in this datacenter, or 0 */
     uint32_t in_doubt_timeout_ms;
@@ -33,8 +33,8 @@ void participant_free(struct participant *p);
 
 /* After a restart, before anything else: a PREPARED record without decision. False: damaged. */
 bool participant_restore(struct participant *p, const struct record *prepared);
-/* The rest of what the database knew: no timestamp up to `ceiling` is issued again; the floor; txids with
- * a time up to newest_txid_ms may have outcomes on the disk that are not in memory. */
+/* The rest of what the database knew: no timestamp up to `ceiling` is issued again; the floor;
+ * txids with a time up to newest_txid_ms may have outcomes on the disk that are not in memory. */
 void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
                           uint64_t newest_txid_ms);
 void participant_start(struct participant *p, uint64_t now_us, uint64_t wall_ms,
@@ -45,8 +45,7 @@ void participant_stop(struct participant *p);
 void participant_step(struct participant *p, const struct event *event, struct effects *effects);
 /* When it wants EVENT_TICK, in microseconds; TIMERS_NEVER if not at all. */
 uint64_t participant_deadline(const struct participant *p);
-void participant_stats(const struct participant *p, uint64_t now_us,
-                       struct participant_stats *out);
+void participant_stats(const struct participant *p, uint64_t now_us, struct participant_stats *out);
 
 struct participant_view {
     struct tx_head head;

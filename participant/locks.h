@@ -6,13 +6,22 @@
  *   exclusive    no       no        no      put, delete, read-modify-write, an add that returns
  *   escrow       no       no        yes     plain adds
  *
- * Wait-die over (priority, txid): who meets a conflict waits if it is older than all that it conflicts
- * with, holders and earlier waiters alike, and is refused at once otherwise. A reader (a strong read,
- * which holds nothing anywhere) always waits. A request is granted all its locks at once or holds none. */
+ * A request is granted all its locks at once, or waits holding none but keeping its place. Wait-die
+ * over (priority, txid), and strictly in order of arrival:
+ *
+ *   1. A transaction is refused if it conflicts with an older one that holds or waits, or with an
+ *      older reader that waits.
+ *   2. Else it waits while it conflicts with a holder, or with a transaction that waited before it.
+ *   3. A reader (a strong read, which holds nothing anywhere) is never refused; it waits likewise.
+ *   4. A waiting reader holds up nobody older than itself. A reader that holds its locks waits for
+ *      nothing, so anybody may wait for it, the younger too.
+ *
+ * So a transaction waits only for younger ones, here and at every other participant, and for
+ * readers that are reading: no deadlock. That is why an older one does not overtake a younger that
+ * waits already: the younger would wait for it then, and it perhaps for the younger elsewhere.
+ * Nobody who comes later gets in front, but before a reader those older than it: no starvation. */
 #ifndef PARTICIPANT_LOCKS_H
 #define PARTICIPANT_LOCKS_H
-
-#include <bsd/sys/queue.h>
 
 #include "common/ops.h"
 #include "common/protocol.h"
@@ -30,7 +39,7 @@ enum lock_state { LOCKS_NONE, LOCKS_WAITING, LOCKS_HELD };
 
 struct locks;
 
-/* One transaction's or read's locks; embedded in the caller's object, zeroed before its first use. */
+/* One transaction's or read's locks; part of the caller's object, zeroed before its first use. */
 struct lock_request {
     enum lock_state state;
     bool reader;
@@ -38,21 +47,22 @@ struct lock_request {
     struct txid txid;
     uint32_t n;
     struct lock_want *want; /* owned by the caller */
-    struct blob *conflict;  /* after a refusal: the key in conflict, for the message; owned */
-    TAILQ_ENTRY(lock_request) link; /* the lock table's */
-    void *table;                    /* the lock table's */
-    void *owner;                    /* the caller's */
+    struct blob *conflict;  /* after a refusal: a key in conflict; the caller drops it */
+    void *table;            /* the lock table's */
+    void *owner;            /* the caller's */
 };
 
 struct locks *locks_new(void);
+/* After all requests were released. */
 void locks_free(struct locks *l);
 
 /* Tries to take all. LOCKS_HELD: granted. LOCKS_WAITING: it will come out of locks_granted later.
  * LOCKS_NONE: refused, ASSENT_CONFLICT. */
 enum lock_state locks_request(struct locks *l, struct lock_request *r);
-/* Takes all without asking, for a prepared record after a restart. */
+/* Takes all without asking, for a prepared record after a restart. Two prepared records in conflict
+ * are a broken invariant (I6): stops the process. */
 void locks_restore(struct locks *l, struct lock_request *r);
-/* Gives up what it holds or waits for; the request may be freed then. */
+/* Gives up what it holds or waits for, if anything; the request may be freed then. */
 void locks_release(struct locks *l, struct lock_request *r);
 /* The next request that releases have made grantable, already holding its locks; NULL when no more.
  * Call until NULL after each release. */
@@ -61,8 +71,9 @@ struct lock_request *locks_granted(struct locks *l);
 uint32_t locks_held(const struct locks *l);
 uint32_t locks_waiting(const struct locks *l);
 
-/* What operations need: merged per key (the strongest wins; escrow + shared = exclusive). The wants'
- * bytes point into ops. Caller frees *want. */
+/* What operations need, merged: one want per key (the strongest wins; escrow + shared = exclusive),
+ * and ranges that overlap or touch are one. The wants' bytes point into the operations' source.
+ * Caller frees *want. */
 uint32_t locks_of_ops(const struct ops *ops, struct lock_want **want);
 
 #endif

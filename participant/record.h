@@ -1,5 +1,5 @@
-/* The body of the participant's PREPARED and APPLIED records (docs/disk-format.md). COMMITTED has no
- * body; the body of ABORTED is one u16, the reason. */
+/* The body of the participant's PREPARED and APPLIED records (docs/disk-format.md). COMMITTED has
+ * no body; the body of ABORTED is one u16, the reason. */
 #ifndef PARTICIPANT_RECORD_H
 #define PARTICIPANT_RECORD_H
 

@@ -1,9 +1,9 @@
 /* What the commit core needs of a resource (what is committed), and nothing more. Two halves:
  *
  *   the lock half runs in the core's step, in memory, and is called through `struct resource`;
- *   the store half runs where the storage runs: it answers the effects EFFECT_PREPARE (check, read, keep
- *   the operations with the prepared record) and EFFECT_READ, and learns COMMITTED, ABORTED and APPLIED
- *   from the records themselves.
+ *   the store half runs where the storage runs: it answers the effects EFFECT_PREPARE (check, read,
+ * keep the operations with the prepared record) and EFFECT_READ, and learns COMMITTED, ABORTED and
+ * APPLIED from the records themselves.
  *
  * Operations are opaque here. The embedded resource is key-value (kv_resource, kv_store). */
 #ifndef PARTICIPANT_RESOURCE_H
@@ -24,15 +24,16 @@ struct refusal {
 
 struct resource {
     void *arg;
-    /* Decodes and validates a transaction's operations (bounds, grants of m->client, placement, every
-     * replica of a written key among the participants) and asks for its locks. */
+    /* Decodes and validates a transaction's operations (bounds, grants of m->client, placement,
+     * every replica of a written key among the participants) and asks for its locks. */
     enum claim_state (*claim)(void *arg, const struct tx_head *head, const struct msg_prepare *m,
                               void *owner, struct claim **out, struct refusal *refusal);
     /* The same for a strong read by this client: always waits, never refused for a conflict. */
     enum claim_state (*claim_read)(void *arg, const struct client_name *client,
                                    const struct msg_read *m, void *owner, struct claim **out,
                                    struct refusal *refusal);
-    /* After a restart: takes a prepared transaction's locks again, unasked. NULL: operations damaged. */
+    /* After a restart: takes a prepared transaction's locks again, unasked. NULL: operations
+     * damaged. */
     struct claim *(*restore)(void *arg, const struct txid *txid, uint64_t priority_ms,
                              struct blob *ops, void *owner);
     /* Gives up the locks or the wait, and frees the claim. */

@@ -1,11 +1,14 @@
-/* A node's database: identity, the hash-chained log, its high-water mark, and the tables that the log
- * is applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread calls it in
- * the daemons, the simulator calls it directly. The only writer and checkpointer of its file.
+/* A node's database: identity, the hash-chained log, its high-water mark, and the tables that the
+ * log is applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread
+ * calls it in the daemons, the simulator calls it directly. The only writer and checkpointer of its
+ * file.
  *
- *   meta       one row: format, cluster id, node id, name, public key, applied position and its chain,
- *              and the node's own records as of there: incarnation, ceiling, watermark
- *   log        seq, kind, txid, ts, body, chain = BLAKE2b(chain before, seq, kind, txid, ts, body)
- *   role tables  created and filled by the role's `applier`, behind the log
+ *   meta         one row: identity, applied position and its chain, and the node's own records as
+ *                of there: incarnation, ceiling, watermark
+ *   log          seq, kind, txid, ts, body, chain
+ *   role tables  created and filled by the role, behind the log
+ *
+ * chain = BLAKE2b(chain before, seq, kind, txid, ts, body).
  *
  * The mark: a second file beside the database, "<database>.mark", two 64-byte slots written in turn
  * (seq, chain, checksum), durable before any row of the batch is acknowledged. At open the log must
@@ -40,7 +43,9 @@ struct store_role {
     int (*load)(void *arg, struct sqlite3 *db);
     /* One row of the log not yet applied, in order, at open. */
     int (*replay)(void *arg, const struct record *record);
-    /* Writes one row's effect into the tables. Called in log order, each row once. */
+    /* Writes one row's effect into the tables. Called in log order, each row once; but a full disk
+     * may roll the transaction back (sqlite3_rollback_hook tells), and then apply() comes again
+     * from the first row after the last applied(). */
     int (*apply)(void *arg, const struct record *record);
     /* The batch of applied rows is durable: memory kept for them may go. */
     void (*applied)(void *arg, uint64_t seq);
@@ -53,19 +58,21 @@ struct store_stats {
     uint64_t batches;     /* group commits since open */
     uint64_t syncs;       /* of database and mark together, since open */
     uint64_t replayed;    /* rows replayed at open */
+    uint64_t bytes;       /* bodies of the rows that are not in the tables yet */
 };
 
-/* Creates database and mark in `dir`, which must not have them. `why` is at least 512 bytes here and
- * below. */
+/* Creates database and mark in `dir`, which must not have them. `why` is at least 512 bytes here
+ * and below. */
 assent_status log_store_create(const char *dir, const struct store_identity *id,
                                const struct store_role *role, char *why, size_t why_size);
-/* Opens, checks identity, format, settings, chain and mark, then load() and replay(). Never creates.
- * ASSENT_FOREIGN: another node's, cluster's or program's, or of a newer format; ASSENT_CORRUPT: a gap,
- * a broken chain, or less than the mark: what was found and what to do. */
+/* Opens, checks identity, format, settings, chain and mark, then load() and replay(). Never
+ * creates. ASSENT_FOREIGN: another node's, cluster's or program's, or of a newer format;
+ * ASSENT_CORRUPT: a gap, a broken chain, or less than the mark: what was found and what to do. */
 assent_status log_store_open(struct log_store **out, const char *dir,
                              const struct store_identity *id, const struct store_role *role,
                              char *why, size_t why_size);
-/* Applies what is left, checkpoints, closes. NULL is fine. */
+/* Applies what is left, checkpoints, closes. NULL is fine. The role must still be usable; it may
+ * finalize its statements afterwards. */
 void log_store_close(struct log_store *s);
 
 struct sqlite3 *log_store_db(struct log_store *s);
@@ -77,16 +84,17 @@ assent_status log_store_savepoint(struct log_store *s);
 void log_store_release(struct log_store *s, bool keep);
 /* ASSENT_DISK_FULL or ASSENT_STORAGE on failure. */
 assent_status log_store_append(struct log_store *s, const struct record *record);
-/* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the store
- * goes on. ASSENT_STORAGE: unknown; the process must stop. */
+/* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
+ * store goes on. ASSENT_STORAGE: unknown; the process must stop. */
 assent_status log_store_commit(struct log_store *s);
 void log_store_rollback(struct log_store *s);
 
-/* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left how
- * many are still to apply. Checkpoints when the write-ahead log is large. */
+/* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left
+ * how many are still to apply. Checkpoints when the write-ahead log is large. */
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
-/* The node's own records, which the log store keeps itself and never hands to the role. INCARNATION's
- * body is one u32 (common/bytes.h layout): the incarnation. Zero where there was none. */
+/* The node's own records, which the log store keeps itself and never hands to the role.
+ * INCARNATION's body is one u32 (common/bytes.h layout): the incarnation. Zero where there was
+ * none. */
 struct store_node {
     uint32_t incarnation;
     hlc_ts ceiling;

@@ -1,12 +1,13 @@
-/* The storage thread: runs jobs in group commit (DESIGN 7). The loop thread submits jobs and gets each
- * back, in submission order, once all of its batch is durable.
+/* The storage thread: runs jobs in group commit (DESIGN 7). The loop thread submits jobs and gets
+ * each back, in submission order, once all of its batch is durable.
  *
- * One batch: take all queued jobs; one SQLite transaction; run() each under a savepoint; one sync and
- * the mark; then hand them back. With nothing queued it applies the log to the tables.
+ * One batch: take all queued jobs; one SQLite transaction; run() each under a savepoint; one sync
+ * and the mark; then hand them back. With nothing queued it applies the log to the tables.
  *
- * A job that fails by its own fault fails alone. Disk full: the batch is rolled back; jobs that may be
- * refused fail with ASSENT_DISK_FULL; the others are kept, in order, and tried again until they are
- * durable. An I/O error stops the process at once, exit status 74. */
+ * A job that fails by its own fault fails alone. Disk full: the batch is rolled back; jobs that may
+ * be refused fail with ASSENT_DISK_FULL (those that only read are served all the same); the others
+ * are kept, in order, and tried again until they are durable. An I/O error stops the process at
+ * once, exit status 74. */
 #ifndef RUNTIME_STORAGE_H
 #define RUNTIME_STORAGE_H
 
@@ -19,35 +20,54 @@ struct storage;
 /* Embedded in the caller's own job; must live until done(). */
 struct storage_job {
     TAILQ_ENTRY(storage_job) link;
-    /* On the storage thread, inside the batch: append rows, read. Its result is `status`. May run again
-     * if the batch was rolled back: it must leave nothing behind in memory until commit() below. */
+    /* On the storage thread, inside the batch: append rows, read. Its result is `status`. May run
+     * again if the batch was rolled back: it must leave nothing behind in memory until commit()
+     * below. */
     assent_status (*run)(struct storage_job *job, struct log_store *store);
     /* On the storage thread once the batch is durable and status is ASSENT_OK; may be NULL. */
     void (*commit)(struct storage_job *job, struct log_store *store);
-    /* On the loop thread, in order of submission. Owns the job from then on. */
+    /* On the loop thread, in order of submission among the jobs that are not refusable, and, unless
+     * the disk is full or the queue over its limit, among all. Owns the job from then on. */
     void (*done)(struct storage_job *job);
     assent_status status;
-    bool refusable;  /* may fail with ASSENT_DISK_FULL or ASSENT_OVERLOADED */
+    bool
+        refusable; /* may fail with ASSENT_DISK_FULL or ASSENT_OVERLOADED, and overtake kept jobs */
     bool reads_only; /* run() appends nothing: the batch may need no sync */
 };
 
 TAILQ_HEAD(storage_jobs, storage_job);
 
-/* Runs a batch to its end on this thread: what the storage thread does, for the simulator and tests.
- * Jobs come back in `jobs` with their status. False: the process must stop. */
+/* Runs a batch to its end on this thread: what the storage thread does, for the simulator and
+ * tests. Jobs come back in `jobs`, in their order, with their status. *disk_full says, going in,
+ * that refusable jobs that write fail at once without a try, and coming out whether the disk was
+ * full; it stays as it was when nothing tried to write. False: the process must stop. */
 bool storage_run_batch(struct log_store *store, struct storage_jobs *jobs, bool *disk_full);
 
-/* Starts the thread over an open store. `wake` is called on the storage thread whenever finished jobs
- * wait for storage_poll (the owner's uv_async_send). */
+/* After storage_run_batch: not done, but held back by a full disk; run it again later, in order,
+ * and before any later job that is not refusable. */
+static inline bool storage_job_kept(const struct storage_job *job)
+{
+    return !job->refusable && job->status == ASSENT_DISK_FULL;
+}
+
+/* Starts the thread over an open store. `wake` is called whenever finished jobs wait for
+ * storage_poll (the owner's uv_async_send): on the storage thread, or in storage_submit for a job
+ * refused at once. */
 struct storage *storage_start(struct log_store *store, void (*wake)(void *arg), void *arg);
 /* Loop thread. Never blocks. */
 void storage_submit(struct storage *s, struct storage_job *job);
 /* Loop thread: calls done() of every finished job. */
 void storage_poll(struct storage *s);
+/* Jobs submitted and not finished. */
 uint32_t storage_queued(const struct storage *s);
-/* Whether the disk was full at the last batch. */
+/* Whether the disk was full at the last batch that tried to write. For reports: the storage refuses
+ * what must be refused by itself, and only a try shows that there is room again. */
 bool storage_disk_full(const struct storage *s);
-/* Finishes every job, applies the log, closes the store, joins the thread. done() is called for all. */
+/* As of the last batch; log_store_stats itself belongs to the storage thread. */
+void storage_stats(struct storage *s, struct store_stats *out);
+/* Finishes every job, applies the log, closes the store, joins the thread. done() is called for
+ * all: with ASSENT_STOPPING, and not durable, for jobs that a full disk still holds back and for
+ * jobs that done() itself submits. */
 void storage_stop(struct storage *s);
 
 #endif

@@ -2,13 +2,13 @@
  * owner feeds received bytes and sends what it finds in `out` (docs/wire-format.md, "Channel").
  *
  *   preface     in clear, from the initiator: magic "ASNT", wire version, role, cluster id
- *   answer      in clear, from the responder: one byte, CHANNEL_GO or a refusal code (unauthenticated:
- *               it only helps to explain; an initiator that is refused closes)
- *   handshake   three Noise messages, each u16 big-endian length + bytes. The prologue is the preface.
- *               Message 3 carries the initiator's hello; the responder's first record carries its own
- *               hello, or the reason why it refuses the initiator
- *   records     u16 big-endian length + sealed bytes, at most RECORD_BYTES_MAX; a stream of frames is
- *               cut into records; REKEY in each direction after CHANNEL_REKEY_RECORDS records
+ *   answer      in clear, from the responder after message 1: one byte, "go" or a refusal code,
+ * with its version or cluster id after the codes that are about those (unauthenticated: it only
+ * helps to explain; an initiator that is refused closes) handshake   three Noise messages, each u16
+ * big-endian length + bytes. The prologue is the preface. Message 3 carries the initiator's hello;
+ * the responder's first record carries its own hello, or the reason why it refuses the initiator
+ *   records     u16 big-endian length + sealed bytes, at most RECORD_BYTES_MAX; a stream of frames
+ * is cut into records; REKEY in each direction after every CHANNEL_REKEY_RECORDS records
  *
  * Hello: role, node id, incarnation, epoch, set hash, name: encoded by the channel. */
 #ifndef WIRE_CHANNEL_H
@@ -17,9 +17,9 @@
 #include "common/protocol.h"
 #include "wire/noise.h"
 
-#define CHANNEL_VERSION        1
-#define CHANNEL_REKEY_RECORDS  65536u
-#define CLUSTER_ID_BYTES       16
+#define CHANNEL_VERSION       1
+#define CHANNEL_REKEY_RECORDS 65536u
+#define CLUSTER_ID_BYTES      16
 
 struct hello {
     enum role role;
@@ -34,12 +34,13 @@ enum channel_state {
     CHANNEL_HANDSHAKE, /* not usable yet */
     CHANNEL_CHECK,     /* responder: the peer's hello and key are known; call channel_admit */
     CHANNEL_OPEN,
-    CHANNEL_FAILED, /* channel_why() says why; close the connection */
+    CHANNEL_FAILED, /* channel_why() says why; send what is in channel_out(), then close */
 };
 
 struct channel;
 
-/* Initiator: rs is the key pinned for the peer. Never fails; the first bytes to send are in out. */
+/* Initiator: rs is the key pinned for the peer. Never NULL, but CHANNEL_FAILED at once if rs is no
+ * valid key; else the first bytes to send are in out. `s` is copied, and wiped when it was used. */
 struct channel *channel_connect(const uint8_t cluster[CLUSTER_ID_BYTES], const struct hello *self,
                                 const struct noise_keypair *s, const uint8_t rs[NOISE_KEY_BYTES]);
 /* Responder. */
@@ -51,8 +52,8 @@ enum channel_state channel_state(const struct channel *c);
 /* A sentence about CHANNEL_FAILED. */
 const char *channel_why(const struct channel *c);
 
-/* Feeds bytes from the socket. Stops early in CHANNEL_CHECK: whatever came after is kept and taken up
- * by channel_admit. */
+/* Feeds bytes from the socket. In CHANNEL_CHECK they are kept, up to a few KiB, and taken up by
+ * channel_admit. Take the frames (channel_next_frame) after each call: nothing else bounds them. */
 void channel_receive(struct channel *c, struct bytes data);
 
 /* The peer, as it authenticated itself: from CHANNEL_CHECK (responder) or CHANNEL_OPEN on. */
@@ -62,13 +63,15 @@ const uint8_t *channel_peer_key(const struct channel *c);
  * CHANNEL_FAILED after it. */
 void channel_admit(struct channel *c, const char *refusal);
 
-/* Seals everything in `plain` (one or many whole frames) into records in out. Only when OPEN. */
+/* Seals everything in `plain` (one or many whole frames) into records in out. Only when OPEN; does
+ * nothing when FAILED. */
 void channel_send(struct channel *c, struct bytes plain);
 /* Bytes that must go to the socket, in order; the owner takes them and calls writer_free or resets
  * out->len to 0. */
 struct writer *channel_out(struct channel *c);
 /* The next whole frame's body that has been received, borrowed until the next call on this channel.
- * False when there is none. A frame over FRAME_BYTES_MAX makes the channel fail. */
+ * False when there is none. A frame that is empty or over FRAME_BYTES_MAX makes the channel fail.
+ */
 bool channel_next_frame(struct channel *c, struct bytes *body);
 
 #endif
