@@ -144,10 +144,10 @@ void outcome_message(struct participant *p, const struct event *e, struct branch
 void settle_ask(struct participant *p, const struct event *e);
 
 /* read.c */
-void read_message(struct participant *p, const struct event *e);
-void read_locked(struct participant *p, struct read *r);
-void read_done(struct participant *p, const struct event_read_done *d);
-void read_timer(struct participant *p, struct read *r);
-void read_free(struct participant *p, struct read *r);
+void strong_read_message(struct participant *p, const struct event *e);
+void strong_read_locked(struct participant *p, struct read *r);
+void strong_read_done(struct participant *p, const struct event_read_done *d);
+void strong_read_timer(struct participant *p, struct read *r);
+void strong_read_free(struct participant *p, struct read *r);
 
 #endif

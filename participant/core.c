@@ -131,7 +131,7 @@ void release_claim(struct participant *p, struct claim **claim)
         if (*owner == OWNER_BRANCH)
             prepare_locked(p, (struct branch *)(void *)owner);
         else
-            read_locked(p, (struct read *)(void *)owner);
+            strong_read_locked(p, (struct read *)(void *)owner);
     }
 }
 
@@ -171,7 +171,7 @@ void participant_free(struct participant *p)
     if (p == NULL)
         return;
     while ((r = TAILQ_FIRST(&p->reads)) != NULL)
-        read_free(p, r);
+        strong_read_free(p, r);
     HASH_ITER (hh, p->branches, b, next)
         branch_remove(p, b);
     HASH_ITER (hh, p->lookups, l, next_lookup)
@@ -351,7 +351,7 @@ static void on_loaded(struct participant *p, const struct event *e)
 static void on_message(struct participant *p, const struct event *e)
 {
     if (e->msg->type == MSG_READ) {
-        read_message(p, e);
+        strong_read_message(p, e);
     } else if (e->msg->type == MSG_SETTLE_ASK) {
         settle_ask(p, e);
     } else {
@@ -408,7 +408,7 @@ static void on_timer(struct participant *p, struct timer *timer)
         prepare_timer(p, timer->owner);
         break;
     case TIMER_READ:
-        read_timer(p, timer->owner);
+        strong_read_timer(p, timer->owner);
         break;
     }
 }
@@ -429,7 +429,7 @@ void participant_step(struct participant *p, const struct event *e, struct effec
         on_loaded(p, e);
         break;
     case EVENT_READ_DONE:
-        read_done(p, &e->read_done);
+        strong_read_done(p, &e->read_done);
         break;
     case EVENT_PEER_UP:
         on_peer_up(p, &e->peer);

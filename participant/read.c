@@ -18,7 +18,7 @@ static void answer(struct participant *p, struct addr to, uint64_t request, asse
     effect_send(p->effects, to, m);
 }
 
-void read_free(struct participant *p, struct read *r)
+void strong_read_free(struct participant *p, struct read *r)
 {
     timer_clear(&p->timers, &r->timer);
     TAILQ_REMOVE(&p->reads, r, link);
@@ -32,14 +32,14 @@ void read_free(struct participant *p, struct read *r)
         p->resource->release(p->resource->arg, claim);
 }
 
-void read_locked(struct participant *p, struct read *r)
+void strong_read_locked(struct participant *p, struct read *r)
 {
     r->reading = true;
     timer_clear(&p->timers, &r->timer);
     effect_read(p->effects, r->token, blob_ref(r->ops));
 }
 
-void read_message(struct participant *p, const struct event *e)
+void strong_read_message(struct participant *p, const struct event *e)
 {
     const struct msg_read *m = &e->msg->read;
     char why[DETAIL_BYTES_MAX];
@@ -70,16 +70,16 @@ void read_message(struct participant *p, const struct event *e)
         p->resource->claim_read(p->resource->arg, e->client, m, r, &r->claim, &refusal);
     if (got == CLAIM_REFUSED) {
         answer(p, e->from, m->request, refusal.status, refusal.detail, NULL);
-        read_free(p, r);
+        strong_read_free(p, r);
     } else if (got == CLAIM_HELD) {
-        read_locked(p, r);
+        strong_read_locked(p, r);
     } else {
         uint64_t wait = m->timeout_ms < READ_TIMEOUT_MS_MAX ? m->timeout_ms : READ_TIMEOUT_MS_MAX;
         timer_set(&p->timers, &r->timer, p->now_us + wait * 1000);
     }
 }
 
-void read_done(struct participant *p, const struct event_read_done *d)
+void strong_read_done(struct participant *p, const struct event_read_done *d)
 {
     struct read *r;
     TAILQ_FOREACH (r, &p->reads, link) {
@@ -87,14 +87,14 @@ void read_done(struct participant *p, const struct event_read_done *d)
             continue;
         p->stats.reads++;
         answer(p, r->from, r->request, d->status, blob_ref(d->detail), blob_ref(d->results));
-        read_free(p, r);
+        strong_read_free(p, r);
         return;
     }
 }
 
-void read_timer(struct participant *p, struct read *r)
+void strong_read_timer(struct participant *p, struct read *r)
 {
     answer(p, r->from, r->request, ASSENT_READ_TIMED_OUT,
            blob_new(bytes_of_text("waited for a transaction that is not decided yet")), NULL);
-    read_free(p, r);
+    strong_read_free(p, r);
 }

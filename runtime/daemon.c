@@ -268,19 +268,16 @@ static void on_up(void *arg, const struct peer *peer)
                       .peer = {.node = peer->node, .incarnation = peer->incarnation}};
     if (peer->node == 0)
         return;
-    LOG(LOGGER_INFO, "peer.up", "connected", LOG_TEXT("peer", peer->name.text),
-        LOG_NUMBER("incarnation", peer->incarnation));
     daemon_step(arg, &e);
 }
 
 static void on_down(void *arg, const struct peer *peer, const char *why)
 {
     struct event e = {.kind = EVENT_PEER_DOWN, .peer = {.node = peer->node}};
+    (void)why; /* the transport has logged it */
     if (peer->node == 0) {
         e.kind = EVENT_CLIENT_DOWN;
         e.from = (struct addr){0, peer->conn};
-    } else {
-        LOG(LOGGER_INFO, "peer.down", why, LOG_TEXT("peer", peer->name.text));
     }
     daemon_step(arg, &e);
 }

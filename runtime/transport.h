@@ -6,7 +6,9 @@
  * connection, as the protocol allows.
  *
  * What is sent leaves before the loop waits for events again, unless it was sent from a uv_prepare
- * callback. A client's transport writes no log lines: a library keeps quiet. */
+ * callback. A client's transport writes no log lines: a library keeps quiet. SIGPIPE must be
+ * ignored by the process or blocked in the loop's thread: libuv writes to sockets that peers have
+ * closed. */
 #ifndef RUNTIME_TRANSPORT_H
 #define RUNTIME_TRANSPORT_H
 

@@ -1,0 +1,187 @@
+/* The calls of assent/uv.h: the engine on the program's own loop. */
+#include <assent/uv.h>
+
+#include <stdlib.h>
+
+#include "client/handle.h"
+#include "client/clock.h"
+#include "runtime/keys.h"
+
+struct commit_uv {
+    struct session_call session; /* first: its call leads back here */
+    assent_txn *t;
+    uint64_t began_us;
+    assent_commit_cb cb;
+    void *arg;
+};
+
+struct outcome_uv {
+    struct session_call session;
+    assent_txid id;
+    assent_outcome_cb cb;
+    void *arg;
+};
+
+struct read_uv {
+    struct read_call read;
+    bool one_key;
+    struct blob *ops;
+    assent_list_cb cb;
+    void *arg;
+};
+
+assent_status assent_open_uv(assent **out, uv_loop_t *loop, const assent_options *options)
+{
+    struct noise_keypair keys = {0};
+    assent *db;
+    if (out == NULL || loop == NULL)
+        return error_set(ASSENT_INVALID, "no loop or no place for the handle: NULL");
+    *out = NULL;
+    assent_status status = handle_open(&db, options, &keys);
+    if (status != ASSENT_OK)
+        return status;
+    struct engine_config config = {db->cluster, keys, db->client, db->datacenter};
+    keypair_wipe(&keys);
+    db->engine = engine_new(loop, &config);
+    keypair_wipe(&config.keys);
+    *out = db;
+    return ASSENT_OK;
+}
+
+static void close_uv_done(void *arg)
+{
+    assent *db = arg;
+    void (*closed)(void *arg) = db->closed;
+    void *closed_arg = db->closed_arg;
+    handle_free(db);
+    if (closed != NULL)
+        closed(closed_arg);
+}
+
+void assent_close_uv(assent *db, void (*closed)(void *arg), void *arg)
+{
+    if (db == NULL || db->threaded || db->closing)
+        return;
+    db->closing = true;
+    db->closed = closed;
+    db->closed_arg = arg;
+    engine_close(db->engine, close_uv_done, db);
+}
+
+static assent_status check_uv(const assent *db, bool has_callback)
+{
+    if (db == NULL || !has_callback)
+        return error_set(ASSENT_INVALID, "no handle or no callback: NULL");
+    if (db->threaded)
+        return error_set(ASSENT_INVALID,
+                         "a call of assent/uv.h on a handle of assent_open: use the "
+                         "blocking calls");
+    if (db->closing)
+        return error_set(ASSENT_CLOSED, "the handle was closed");
+    return ASSENT_OK;
+}
+
+static void commit_uv_done(struct call *call)
+{
+    struct commit_uv *c = call->arg;
+    assent_commit_info info;
+    handle_committed(c->t, &c->session, c->began_us, &info);
+    c->cb(c->t, call->status, &info, call->why, c->arg);
+    free(c);
+}
+
+assent_status assent_commit_uv(assent_txn *t, uint32_t timeout_ms, assent_commit_cb cb, void *arg)
+{
+    struct session_config config;
+    uint64_t began_us = clock_now_us();
+    assent_status status = check_uv(t == NULL ? NULL : t->db, cb != NULL);
+    if (status == ASSENT_OK)
+        status = handle_commit(t, timeout_ms, &config);
+    if (status != ASSENT_OK)
+        return status;
+    struct commit_uv *c = xcalloc(1, sizeof *c);
+    c->t = t;
+    c->began_us = began_us;
+    c->cb = cb;
+    c->arg = arg;
+    c->session.call.finished = commit_uv_done;
+    c->session.call.arg = c;
+    engine_start_session(t->db->engine, &c->session, &config);
+    return ASSENT_OK;
+}
+
+static void outcome_uv_done(struct call *call)
+{
+    struct outcome_uv *c = call->arg;
+    c->cb(&c->id, call->status, c->session.session.commit_ts, call->why, c->arg);
+    free(c);
+}
+
+assent_status assent_outcome_uv(assent *db, const assent_txid *id, uint32_t timeout_ms,
+                                assent_outcome_cb cb, void *arg)
+{
+    struct session_config config;
+    assent_status status = check_uv(db, cb != NULL);
+    if (status == ASSENT_OK)
+        status = handle_outcome(db, id, timeout_ms, &config);
+    if (status != ASSENT_OK)
+        return status;
+    struct outcome_uv *c = xcalloc(1, sizeof *c);
+    c->id = *id;
+    c->cb = cb;
+    c->arg = arg;
+    c->session.call.finished = outcome_uv_done;
+    c->session.call.arg = c;
+    engine_start_session(db->engine, &c->session, &config);
+    return ASSENT_OK;
+}
+
+static void read_uv_done(struct call *call)
+{
+    struct read_uv *c = call->arg;
+    assent_list *list;
+    assent_status status = handle_read_done(&c->read, c->one_key, &list);
+    c->cb(status, list, call->why, c->arg);
+    blob_unref(c->ops);
+    free(c);
+}
+
+static assent_status read_uv(assent *db, const char *where, const struct op *op, assent_list_cb cb,
+                             void *arg)
+{
+    struct read_config config;
+    assent_status status = check_uv(db, cb != NULL);
+    if (status == ASSENT_OK)
+        status = handle_read(db, where, op, &config);
+    if (status != ASSENT_OK)
+        return status;
+    struct read_uv *c = xcalloc(1, sizeof *c);
+    c->one_key = op->kind == OP_READ_KEY;
+    c->ops = config.ops;
+    c->cb = cb;
+    c->arg = arg;
+    c->read.call.finished = read_uv_done;
+    c->read.call.arg = c;
+    engine_start_read(db->engine, &c->read, &config);
+    return ASSENT_OK;
+}
+
+assent_status assent_get_uv(assent *db, const char *where, const void *key, size_t key_len,
+                            assent_list_cb cb, void *arg)
+{
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
+    return read_uv(db, where, &op, cb, arg);
+}
+
+assent_status assent_scan_uv(assent *db, const char *where, const void *key, size_t key_len,
+                             const void *end, size_t end_len, uint32_t limit, assent_list_cb cb,
+                             void *arg)
+{
+    struct op op = {
+        .kind = OP_READ_RANGE,
+        .key = bytes_of(key, key_len),
+        .end = bytes_of(end, end_len),
+        .limit = limit,
+    };
+    return read_uv(db, where, &op, cb, arg);
+}

@@ -1,0 +1,84 @@
+#include "client/list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/ops_codec.h"
+
+struct assent_list {
+    struct results results;
+    assent_entry *entry;
+};
+
+_Static_assert(sizeof(assent_txid) == sizeof(struct txid), "a public txid is a txid");
+
+assent_entry entry_of(const struct result *result)
+{
+    assent_entry entry = {
+        .found = result->found,
+        .truncated = result->truncated,
+        .key = result->key.data,
+        .key_len = result->key.len,
+        .value = result->value.data,
+        .value_len = result->value.len,
+        .version = {.ts = result->version.ts, .applies = result->version.applies},
+    };
+    memcpy(entry.version.txid.bytes, result->version.txid.b, TXID_BYTES);
+    return entry;
+}
+
+assent_status list_new(struct blob *results, assent_list **out)
+{
+    assent_list *list = xcalloc(1, sizeof *list);
+    assent_status status = results == NULL ? ASSENT_OK : results_decode(results, &list->results);
+    *out = NULL;
+    if (status != ASSENT_OK) {
+        free(list);
+        return status;
+    }
+    list->entry = xcalloc(list->results.n, sizeof *list->entry);
+    for (uint32_t i = 0; i < list->results.n; i++)
+        list->entry[i] = entry_of(&list->results.result[i]);
+    *out = list;
+    return ASSENT_OK;
+}
+
+void assent_list_free(assent_list *list)
+{
+    if (list == NULL)
+        return;
+    results_free(&list->results);
+    free(list->entry);
+    free(list);
+}
+
+size_t assent_list_size(const assent_list *list)
+{
+    return list == NULL ? 0 : list->results.n;
+}
+
+const assent_entry *assent_list_entry(const assent_list *list, size_t index)
+{
+    return index < assent_list_size(list) ? &list->entry[index] : NULL;
+}
+
+const char *key_text(struct bytes key, char out[KEY_TEXT_MAX])
+{
+    size_t at = 0;
+    for (size_t i = 0; i < key.len; i++) {
+        bool plain = key.data[i] >= 0x20 && key.data[i] < 0x7f && key.data[i] != '\\';
+        /* room for this byte, for "..." and for the zero */
+        if (at + (plain ? 1 : 4) + 4 > KEY_TEXT_MAX) {
+            memcpy(out + at, "...", 3);
+            at += 3;
+            break;
+        }
+        if (plain)
+            out[at++] = (char)key.data[i];
+        else
+            at += (size_t)snprintf(out + at, 5, "\\x%02x", key.data[i]);
+    }
+    out[at] = '\0';
+    return out;
+}

@@ -1,0 +1,61 @@
+/* assent_run(): attempts in the calling thread, one deadline over all. */
+#include "client/blocking.h"
+#include "client/clock.h"
+#include "client/retry.h"
+#include "wire/random.h"
+
+/* One attempt; *built is false when the status is that of build(). */
+static assent_status run_once(assent *db, assent_build build, void *arg, uint64_t priority_ms,
+                              uint64_t deadline_us, bool *built, assent_commit_info *info)
+{
+    assent_txn *t = assent_txn_new(db);
+    t->priority_ms = priority_ms;
+    assent_status status = build(t, arg);
+    *built = status == ASSENT_OK;
+    uint64_t now_us = clock_now_us();
+    if (*built && now_us >= deadline_us)
+        status = error_set(ASSENT_NOT_SENT, "the time was over before the transaction was built: "
+                                            "nothing was sent");
+    else if (*built)
+        status = assent_commit_within(t, (uint32_t)((deadline_us - now_us + 999) / 1000), info);
+    assent_txn_free(t);
+    return status;
+}
+
+static assent_status run_all(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
+                             assent_commit_info *info)
+{
+    uint64_t ms = timeout_ms == 0 ? db->timeout_ms : timeout_ms;
+    uint64_t priority_ms = clock_wall_ms(), began_us = clock_now_us(), wait_us;
+    struct retry retry = {.deadline_us = began_us + ms * 1000};
+    assent_status status;
+    bool built;
+    prng_seed(&retry.prng, random_bits());
+    for (;;) {
+        status = run_once(db, build, arg, priority_ms, retry.deadline_us, &built, info);
+        if (!built || !retry_next(&retry, status, clock_now_us(), &wait_us))
+            break;
+        if (!blocking_sleep(db, wait_us)) {
+            status = error_set(ASSENT_CLOSED, "the handle was closed before the next attempt");
+            break;
+        }
+    }
+    if (info != NULL)
+        info->total_us = (uint32_t)(clock_now_us() - began_us);
+    return status;
+}
+
+assent_status assent_run(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
+                         assent_commit_info *info)
+{
+    if (info != NULL)
+        *info = (assent_commit_info){0};
+    if (build == NULL)
+        return error_set(ASSENT_INVALID, "no function that builds the transaction: NULL");
+    assent_status status = blocking_enter(db);
+    if (status != ASSENT_OK)
+        return status;
+    status = run_all(db, build, arg, timeout_ms, info);
+    blocking_leave(db);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* Building a mini-transaction: operations, and which participants they go to.
+ *
+ * A write goes to every replica of its key. A check or a read goes to one replica: one that takes
+ * part anyway if there is one, else the one in the client's datacenter, else the first that the
+ * placement names. Sealing fixes the id: no operation can be added after it. */
+#ifndef CLIENT_TXN_H
+#define CLIENT_TXN_H
+
+#include <assent/assent.h>
+
+#include "common/ops.h"
+#include "runtime/cluster.h"
+
+struct txn_op {
+    struct op op; /* its bytes are in data */
+    uint8_t *data;
+    size_t size; /* at most so many bytes when encoded */
+    const struct placement *placement;
+};
+
+/* One participant's share: indices into the transaction's operations, ascending. */
+struct txn_part {
+    node_id node;
+    bool writes;
+    uint32_t n, cap;
+    uint32_t *op;
+    size_t size;
+};
+
+struct assent_txn {
+    struct assent *db;
+    const struct cluster *cluster;
+    int datacenter;       /* the client's */
+    uint64_t priority_ms; /* 0: this is the first attempt, and its age counts from the seal */
+    bool sealed;
+    bool sent;
+    struct txid txid;
+
+    uint32_t n, cap;
+    struct txn_op *op;
+    size_t size;
+    int parts;
+    struct txn_part part[PARTICIPANTS_MAX];
+
+    /* since the seal */
+    struct participants participants;
+    struct blob *encoded[PARTICIPANTS_MAX];
+
+    /* since the commit */
+    assent_status results_status;
+    assent_list *results[PARTICIPANTS_MAX];
+};
+
+/* cluster is borrowed until the seal. */
+assent_txn *txn_new(struct assent *db, const struct cluster *cluster, int datacenter);
+/* Chooses the id and encodes the operations, once; ASSENT_INVALID for an empty transaction.
+ * `random` gives the id's random bits. */
+assent_status txn_seal(assent_txn *t, uint64_t wall_ms, uint64_t random);
+/* Keeps what the reads gave; takes over the references. */
+void txn_take_results(assent_txn *t, struct blob *results[PARTICIPANTS_MAX]);
+
+/* The checks of a key or range that an operation names, with the sentence for assent_error(). `end`
+ * may be NULL; *placement is where the keys are. */
+assent_status txn_check_range(const struct cluster *cluster, struct bytes key,
+                              const struct bytes *end, const struct placement **placement);
+
+#endif

@@ -1,0 +1,456 @@
+/* Happy path: storage_submit puts the job into `queue` and signals; the thread takes all of it as
+ * one batch, runs it (storage_run_batch), moves it to `finished` and wakes the loop; storage_poll
+ * calls done().
+ *
+ * Full disk: storage_run_batch rolls back, and tries again with less. What is left and not
+ * refusable waits in `kept`, which only the thread touches, ahead of everything not refusable that
+ * comes later. Until `retry_at_ms` refusable jobs that write fail without a try; then one batch of
+ * everything is the next try. In between one apply with its checkpoint makes what room there is.
+ *
+ * I/O error: the thread ends the process. Nothing of the batch was handed back, so nothing was
+ * acknowledged; the next start judges the files. */
+#include "runtime/storage.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_IO_ERROR       74 /* EX_IOERR of sysexits.h */
+#define DISK_FULL_RETRY_MS  200
+#define STOP_TRIES          3 /* of kept jobs on a full disk, when stopping */
+#define APPLY_CHUNK_ROWS    2000
+#define APPLY_IDLE_ROWS     1000 /* worth a transaction as soon as nothing is queued */
+#define APPLY_IDLE_BYTES    (4u * 1024 * 1024)
+#define APPLY_IDLE_MS       200 /* after the last batch, any row is */
+#define APPLY_WAITING_ROWS  50000
+#define APPLY_WAITING_BYTES (64u * 1024 * 1024) /* memory that holds what the tables lack */
+
+struct storage {
+    struct log_store *store;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    /* under the mutex */
+    struct storage_jobs queue;
+    struct storage_jobs finished;
+    struct store_stats stats;
+    bool stopping;
+    bool stopped;
+    /* the thread's own */
+    struct storage_jobs kept;
+    uint64_t retry_at_ms; /* 0: the disk is not full */
+    uint64_t busy_at_ms;  /* end of the last batch */
+    int stop_tries;
+    atomic_uint queued;
+    atomic_bool disk_full;
+};
+
+/* ---- one batch ---- */
+
+/* Which jobs a try runs. Each level leaves out more than the one before. */
+enum level {
+    LEVEL_ALL,
+    LEVEL_NOT_REFUSABLE, /* and what only reads */
+    LEVEL_READS,         /* refusable ones that only read */
+    LEVEL_NONE,
+};
+
+static bool level_runs(enum level level, const struct storage_job *job)
+{
+    switch (level) {
+    case LEVEL_ALL:
+        return true;
+    case LEVEL_NOT_REFUSABLE:
+        return !job->refusable || job->reads_only;
+    case LEVEL_READS:
+        return job->refusable && job->reads_only;
+    case LEVEL_NONE:
+        break;
+    }
+    return false;
+}
+
+/* Runs the jobs of the level inside one open transaction. ASSENT_DISK_FULL and ASSENT_STORAGE are
+ * the store's; any other failure is a job's own and stays with it. */
+static assent_status run_jobs(struct log_store *store, struct storage_jobs *jobs, enum level level,
+                              bool *wrote)
+{
+    struct storage_job *job;
+    TAILQ_FOREACH (job, jobs, link) {
+        if (!level_runs(level, job))
+            continue;
+        *wrote = *wrote || !job->reads_only;
+        assent_status status = log_store_savepoint(store);
+        if (status != ASSENT_OK)
+            return status;
+        job->status = job->run(job, store);
+        log_store_release(store, job->status == ASSENT_OK);
+        if (job->status == ASSENT_DISK_FULL || job->status == ASSENT_STORAGE)
+            return job->status;
+    }
+    return ASSENT_OK;
+}
+
+static assent_status try_level(struct log_store *store, struct storage_jobs *jobs, enum level level,
+                               bool *wrote)
+{
+    assent_status status = log_store_begin(store);
+    if (status != ASSENT_OK)
+        return status;
+    status = run_jobs(store, jobs, level, wrote);
+    if (status == ASSENT_OK)
+        return log_store_commit(store);
+    log_store_rollback(store);
+    return status;
+}
+
+bool storage_run_batch(struct log_store *store, struct storage_jobs *jobs, bool *disk_full)
+{
+    struct storage_job *job;
+    enum level level = *disk_full ? LEVEL_NOT_REFUSABLE : LEVEL_ALL;
+    bool met_full = false, wrote = false;
+    for (; level < LEVEL_NONE; level++) {
+        assent_status status = try_level(store, jobs, level, &wrote);
+        if (status == ASSENT_STORAGE)
+            return false;
+        if (status == ASSENT_OK)
+            break;
+        met_full = true;
+    }
+    *disk_full = met_full || (*disk_full && !wrote);
+    TAILQ_FOREACH (job, jobs, link) {
+        if (!level_runs(level, job))
+            job->status = ASSENT_DISK_FULL;
+        else if (job->status == ASSENT_OK && job->commit != NULL)
+            job->commit(job, store);
+    }
+    return true;
+}
+
+/* ---- the thread ---- */
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static _Noreturn void stop_process(const struct log_store *store)
+{
+    fprintf(stderr,
+            "assent: storage failed, stopping at once: %s; the node recovers from its log at the "
+            "next start\n",
+            log_store_error(store));
+    fflush(stderr);
+    _exit(EXIT_IO_ERROR);
+}
+
+static void disk_is_full(struct storage *s)
+{
+    s->retry_at_ms = now_ms() + DISK_FULL_RETRY_MS;
+    atomic_store(&s->disk_full, true);
+}
+
+/* Up to so many rows into the tables, and a checkpoint if one is due; 0 rows: only that. */
+static void apply_chunk(struct storage *s, uint64_t rows)
+{
+    uint64_t left = 0;
+    assent_status status = log_store_apply(s->store, rows, &left);
+    if (status == ASSENT_STORAGE)
+        stop_process(s->store);
+    if (status == ASSENT_DISK_FULL)
+        disk_is_full(s);
+}
+
+static uint64_t rows_waiting(const struct storage *s, uint64_t *bytes)
+{
+    struct store_stats stats;
+    log_store_stats(s->store, &stats);
+    *bytes = stats.bytes;
+    return stats.seq - stats.applied_seq;
+}
+
+/* When the next apply is due with nothing queued; UINT64_MAX: nothing to apply. */
+static uint64_t apply_due_ms(const struct storage *s)
+{
+    uint64_t bytes, rows = rows_waiting(s, &bytes);
+    if (rows == 0)
+        return UINT64_MAX;
+    if (s->retry_at_ms != 0)
+        return s->retry_at_ms;
+    if (rows >= APPLY_IDLE_ROWS || bytes >= APPLY_IDLE_BYTES)
+        return 0;
+    return s->busy_at_ms + APPLY_IDLE_MS;
+}
+
+/* Holds the memory of what is not in the tables yet, and the write-ahead log, to their bounds,
+ * whatever is queued. */
+static void apply_backlog(struct storage *s)
+{
+    uint64_t bytes, rows = rows_waiting(s, &bytes);
+    while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES)) {
+        apply_chunk(s, APPLY_CHUNK_ROWS);
+        rows = rows_waiting(s, &bytes);
+    }
+    apply_chunk(s, 0);
+}
+
+/* With the mutex held: until there is a job, or an apply or another try is due. */
+static void wait_for_work(struct storage *s)
+{
+    while (TAILQ_EMPTY(&s->queue)) {
+        uint64_t due = apply_due_ms(s);
+        if (s->stopping && TAILQ_EMPTY(&s->kept))
+            return;
+        if (!TAILQ_EMPTY(&s->kept))
+            due = s->retry_at_ms;
+        if (due <= now_ms())
+            return;
+        if (due == UINT64_MAX) {
+            pthread_cond_wait(&s->work, &s->mutex);
+            continue;
+        }
+        struct timespec until = {.tv_sec = (time_t)(due / 1000),
+                                 .tv_nsec = (long)(due % 1000) * 1000000};
+        pthread_cond_timedwait(&s->work, &s->mutex, &until);
+    }
+}
+
+static void move_first(struct storage_jobs *from, struct storage_jobs *to)
+{
+    struct storage_job *job = TAILQ_FIRST(from);
+    TAILQ_REMOVE(from, job, link);
+    TAILQ_INSERT_TAIL(to, job, link);
+}
+
+/* With the mutex held: the next batch. While kept jobs wait for room, only what may overtake them.
+ */
+static void take_batch(struct storage *s, struct storage_jobs *batch, bool waiting)
+{
+    uint32_t taken = 0;
+    bool hold = waiting && !TAILQ_EMPTY(&s->kept);
+    for (; !hold && taken < STORAGE_BATCH_MAX && !TAILQ_EMPTY(&s->kept); taken++)
+        move_first(&s->kept, batch);
+    for (; taken < STORAGE_BATCH_MAX && !TAILQ_EMPTY(&s->queue); taken++) {
+        bool keep = hold && !TAILQ_FIRST(&s->queue)->refusable;
+        move_first(&s->queue, keep ? &s->kept : batch);
+    }
+}
+
+/* Takes out of the batch what is held back and puts it before the other kept jobs. Returns how many
+ * stay, and whether any of the batch was to write. */
+static uint32_t keep_back(struct storage *s, struct storage_jobs *batch, bool *writes)
+{
+    struct storage_jobs back = TAILQ_HEAD_INITIALIZER(back);
+    struct storage_job *job, *next;
+    uint32_t finished = 0;
+    *writes = false;
+    TAILQ_FOREACH_SAFE (job, batch, link, next) {
+        *writes = *writes || !job->reads_only;
+        if (storage_job_kept(job)) {
+            TAILQ_REMOVE(batch, job, link);
+            TAILQ_INSERT_TAIL(&back, job, link);
+        } else {
+            finished++;
+        }
+    }
+    TAILQ_CONCAT(&back, &s->kept, link);
+    TAILQ_CONCAT(&s->kept, &back, link);
+    return finished;
+}
+
+/* `waiting`: the time of the next try has not come. Returns how many jobs are finished; they stay
+ * in the batch. */
+static uint32_t run_batch(struct storage *s, struct storage_jobs *batch, bool waiting)
+{
+    bool full = waiting, writes, had_kept = !TAILQ_EMPTY(&s->kept);
+    if (!storage_run_batch(s->store, batch, &full))
+        stop_process(s->store);
+    uint32_t finished = keep_back(s, batch, &writes);
+    if (writes)
+        s->busy_at_ms = now_ms();
+    bool more_kept = !had_kept && !TAILQ_EMPTY(&s->kept);
+    if (full && (!waiting || more_kept)) {
+        /* Room for the next try, if there is any to be had: the tables and the checkpoint. */
+        disk_is_full(s);
+        apply_chunk(s, APPLY_CHUNK_ROWS);
+        s->stop_tries++;
+    } else if (!waiting && writes) {
+        s->retry_at_ms = 0;
+        atomic_store(&s->disk_full, false);
+    }
+    return finished;
+}
+
+/* Hands the jobs to the loop. Takes and releases the mutex. */
+static void finish(struct storage *s, struct storage_jobs *jobs, uint32_t count)
+{
+    if (count == 0)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    log_store_stats(s->store, &s->stats);
+    bool wake = TAILQ_EMPTY(&s->finished);
+    TAILQ_CONCAT(&s->finished, jobs, link);
+    atomic_fetch_sub(&s->queued, count);
+    pthread_mutex_unlock(&s->mutex);
+    if (wake)
+        s->wake(s->wake_arg);
+}
+
+/* The disk stayed full until the end: nobody may believe that these are durable. */
+static void give_up_kept(struct storage *s)
+{
+    struct storage_job *job;
+    uint32_t count = 0;
+    TAILQ_FOREACH (job, &s->kept, link) {
+        job->status = ASSENT_STOPPING;
+        count++;
+    }
+    finish(s, &s->kept, count);
+}
+
+static void *storage_main(void *arg)
+{
+    struct storage *s = arg;
+    for (;;) {
+        struct storage_jobs batch = TAILQ_HEAD_INITIALIZER(batch);
+        pthread_mutex_lock(&s->mutex);
+        log_store_stats(s->store, &s->stats);
+        wait_for_work(s);
+        bool waiting = s->retry_at_ms > now_ms();
+        take_batch(s, &batch, waiting);
+        bool stop = s->stopping && TAILQ_EMPTY(&s->queue);
+        if (!s->stopping)
+            s->stop_tries = 0;
+        pthread_mutex_unlock(&s->mutex);
+        if (!TAILQ_EMPTY(&batch)) {
+            uint32_t count = run_batch(s, &batch, waiting);
+            finish(s, &batch, count);
+            apply_backlog(s);
+        } else if (!waiting && apply_due_ms(s) <= now_ms()) {
+            s->retry_at_ms = 0;
+            apply_chunk(s, APPLY_CHUNK_ROWS);
+            if (s->retry_at_ms == 0)
+                atomic_store(&s->disk_full, false);
+        }
+        if (stop && s->stop_tries >= STOP_TRIES)
+            give_up_kept(s);
+        if (stop && TAILQ_EMPTY(&s->kept))
+            break;
+    }
+    log_store_close(s->store);
+    return NULL;
+}
+
+struct storage *storage_start(struct log_store *store, void (*wake)(void *arg), void *arg)
+{
+    struct storage *s = xcalloc(1, sizeof *s);
+    s->store = store;
+    s->wake = wake;
+    s->wake_arg = arg;
+    TAILQ_INIT(&s->queue);
+    TAILQ_INIT(&s->finished);
+    TAILQ_INIT(&s->kept);
+    log_store_stats(store, &s->stats);
+    pthread_condattr_t monotonic;
+    sigset_t all, before;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    /* Signals are the loop thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&s->thread, NULL, storage_main, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        fprintf(stderr, "assent: the storage thread cannot be started: %s\n", strerror(error));
+        abort();
+    }
+    return s;
+}
+
+/* With the mutex held. */
+static bool refuse_at_once(struct storage *s, struct storage_job *job)
+{
+    if (s->stopped)
+        job->status = ASSENT_STOPPING;
+    else if (job->refusable && atomic_load(&s->queued) >= STORAGE_QUEUE_MAX)
+        job->status = ASSENT_OVERLOADED;
+    else
+        return false;
+    TAILQ_INSERT_TAIL(&s->finished, job, link);
+    return true;
+}
+
+void storage_submit(struct storage *s, struct storage_job *job)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool refused = refuse_at_once(s, job);
+    if (!refused) {
+        job->status = ASSENT_OK;
+        TAILQ_INSERT_TAIL(&s->queue, job, link);
+        atomic_fetch_add(&s->queued, 1);
+        pthread_cond_signal(&s->work);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (refused)
+        s->wake(s->wake_arg);
+}
+
+void storage_poll(struct storage *s)
+{
+    struct storage_jobs finished = TAILQ_HEAD_INITIALIZER(finished);
+    pthread_mutex_lock(&s->mutex);
+    TAILQ_CONCAT(&finished, &s->finished, link);
+    pthread_mutex_unlock(&s->mutex);
+    struct storage_job *job;
+    while ((job = TAILQ_FIRST(&finished)) != NULL) {
+        TAILQ_REMOVE(&finished, job, link);
+        job->done(job);
+    }
+}
+
+uint32_t storage_queued(const struct storage *s)
+{
+    return atomic_load(&s->queued);
+}
+
+bool storage_disk_full(const struct storage *s)
+{
+    return atomic_load(&s->disk_full);
+}
+
+void storage_stats(struct storage *s, struct store_stats *out)
+{
+    pthread_mutex_lock(&s->mutex);
+    *out = s->stats;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void storage_stop(struct storage *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->stopping = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->mutex);
+    pthread_join(s->thread, NULL);
+    pthread_mutex_lock(&s->mutex);
+    s->stopped = true;
+    pthread_mutex_unlock(&s->mutex);
+    while (!TAILQ_EMPTY(&s->finished))
+        storage_poll(s);
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+}

@@ -1,0 +1,47 @@
+/* The files of a data directory: their names, what is refused before SQLite sees them, and the one
+ * connection with its settings (docs/disk-format.md). */
+#ifndef RUNTIME_STORE_FILE_H
+#define RUNTIME_STORE_FILE_H
+
+#include "runtime/log_store.h"
+
+#define STORE_PATH_BYTES     1024
+#define STORE_APPLICATION_ID 0x41534e54 /* "ASNT" */
+#define STORE_FORMAT         1          /* user_version, and meta.format */
+
+struct store_paths {
+    char dir[STORE_PATH_BYTES];
+    char db[STORE_PATH_BYTES];
+    char wal[STORE_PATH_BYTES];
+    char shm[STORE_PATH_BYTES];
+    char mark[STORE_PATH_BYTES];
+};
+
+/* Puts the sentence into `why` and returns `status`. */
+__attribute__((format(printf, 4, 5))) assent_status
+store_file_refuse(assent_status status, char *why, size_t why_size, const char *format, ...);
+
+assent_status store_file_paths(struct store_paths *p, const char *dir, char *why, size_t why_size);
+/* For open: the directory has a database and a mark. */
+assent_status store_file_survey(const struct store_paths *p, char *why, size_t why_size);
+/* For open, with the mark locked: the file is SQLite's and Assent's. */
+assent_status store_file_header(const struct store_paths *p, bool mark_blank, char *why,
+                                size_t why_size);
+/* For create: makes the directory if it is missing; refuses one that has any of the files. */
+assent_status store_file_reserve(const struct store_paths *p, char *why, size_t why_size);
+/* Opens an existing file. The caller closes *db, on error too. */
+assent_status store_file_connect(const struct store_paths *p, struct sqlite3 **db, char *why,
+                                 size_t why_size);
+/* Sets each setting and reads it back. */
+assent_status store_file_settings(const struct store_paths *p, struct sqlite3 *db, char *why,
+                                  size_t why_size);
+/* For open, after SQLite's first read: allocates the index of the write-ahead log, so that a full
+ * disk does not show as an I/O error there. Returns a descriptor, or -1, that must stay open as
+ * long as the connection: closing it drops the connection's locks, which belong to the process. */
+int store_file_reserve_index(const struct store_paths *p);
+/* fsync of a file or directory; 0 or an errno. A file that is not there is fine. */
+int store_file_sync(const char *path);
+/* Removes what a failed create left. */
+void store_file_remove(const struct store_paths *p);
+
+#endif

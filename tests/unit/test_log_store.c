@@ -1,0 +1,368 @@
+/* runtime/log_store: what is acknowledged is there after any restart. */
+#include "tests/unit/log_store_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static void committed_rows_are_replayed_in_log_order_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    commit_rows(f, 1, 5);
+    commit_rows(f, 6, 6);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_int_equal(append(f->store, 7), ASSENT_OK);
+    crash_copy(f);
+    log_store_rollback(f->store);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, 6);
+    commit_rows(f, 7, 9);
+    struct store_stats stats;
+    log_store_stats(f->store, &stats);
+    assert_int_equal(stats.seq, 9);
+    assert_int_equal(stats.replayed, 6);
+    assert_int_equal(stats.rows, 3);
+    assert_int_equal(stats.batches, 1);
+}
+
+static void a_closed_store_has_everything_in_its_tables(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    commit_rows(f, 1, 40);
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    assert_int_equal(f->fake.replays, 0);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 40);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM log"), 0);
+}
+
+static void applied_rows_are_trimmed_and_the_rest_is_replayed(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t left = 99;
+    create_and_open(f);
+    commit_rows(f, 1, 10);
+    assert_int_equal(log_store_apply(f->store, 4, &left), ASSENT_OK);
+    assert_int_equal(left, 6);
+    assert_int_equal(f->fake.applied, 4);
+    commit_rows(f, 11, 12);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 5, 12);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen"), 4);
+    struct store_stats stats;
+    log_store_stats(f->store, &stats);
+    assert_int_equal(stats.applied_seq, 4);
+    assert_int_equal(stats.bytes, 8 * 300);
+    while (left > 0)
+        assert_int_equal(log_store_apply(f->store, 3, &left), ASSENT_OK);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 12);
+}
+
+static void bodies_come_back_as_they_went_in(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    struct record none = {.kind = RECORD_COMMITTED, .ts = 1};
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_int_equal(log_store_append(f->store, &none), ASSENT_OK);
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_true(f->fake.null_body);
+    size_t len = 3u << 20;
+    uint8_t *large = calloc(1, len);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_int_equal(append_kind(f->store, RECORD_PREPARED, 2, bytes_of(large, len)), ASSENT_OK);
+    assert_int_equal(append_kind(f->store, RECORD_PREPARED, 3, bytes_of(large, 0)), ASSENT_OK);
+    assert_int_equal(append_kind(f->store, RECORD_PREPARED, 4, bytes_of(large, len)), ASSENT_OK);
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    free(large);
+    copy_file(f->copy, f->root, "node.db");
+    copy_file(f->copy, f->root, "node.db-wal");
+    copy_file(f->copy, f->root, "node.db.mark");
+    assert_int_equal(open_in(f, f->root), ASSENT_OK);
+    assert_replayed(f, 1, 4);
+    assert_false(f->fake.null_body);
+    assert_int_equal(f->fake.body_len, len);
+}
+
+static void the_nodes_own_records_are_kept_inside(void **state)
+{
+    struct fixture *f = *state;
+    struct store_node node;
+    create_and_open(f);
+    log_store_node(f->store, &node);
+    assert_int_equal(node.incarnation + node.ceiling + node.watermark + node.newest, 0);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    append_kind(f->store, RECORD_INCARNATION, 50, bytes_of("\3\0\0\0", 4));
+    append_kind(f->store, RECORD_CEILING, 90, bytes_of(NULL, 0));
+    append_kind(f->store, RECORD_WATERMARK, 20, bytes_of(NULL, 0));
+    append(f->store, 1000);
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    crash_copy(f);
+    for (int pass = 0; pass < 2; pass++) {
+        /* Replayed from the log first, then read from the meta row. */
+        assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+        assert_int_equal(f->fake.replays, pass == 0 ? 1 : 0);
+        log_store_node(f->store, &node);
+        assert_int_equal(node.incarnation, 3);
+        assert_int_equal(node.ceiling, 90);
+        assert_int_equal(node.watermark, 20);
+        assert_int_equal(node.newest, 1000);
+    }
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen"), 1);
+}
+
+static void the_settings_are_those_that_durability_needs(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    sqlite3 *db = log_store_db(f->store);
+    assert_int_equal(query(db, "PRAGMA synchronous"), 2);
+    assert_int_equal(query(db, "PRAGMA wal_autocheckpoint"), 0);
+    assert_int_equal(query(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+    assert_int_equal(query(db, "PRAGMA application_id"), 0x41534e54);
+    assert_int_equal(query(db, "PRAGMA user_version"), 1);
+}
+
+static void a_rolled_back_batch_leaves_the_chain_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+    struct store_node node;
+    create_and_open(f);
+    commit_rows(f, 1, 2);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_int_equal(append(f->store, 77), ASSENT_OK);
+    append_kind(f->store, RECORD_INCARNATION, 9000, bytes_of("\5\0\0\0", 4));
+    log_store_rollback(f->store);
+    log_store_node(f->store, &node);
+    assert_int_equal(node.incarnation, 0);
+    assert_int_equal(node.newest, 2);
+    commit_rows(f, 3, 4);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, 4);
+}
+
+static void a_failed_job_is_undone_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct store_node node;
+    create_and_open(f);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    for (uint64_t job = 1; job <= 5; job++) {
+        assert_int_equal(log_store_savepoint(f->store), ASSENT_OK);
+        assert_int_equal(append(f->store, job <= 2 ? job : job == 3 ? 500 : job - 1), ASSENT_OK);
+        if (job == 3) {
+            append(f->store, 501);
+            append_kind(f->store, RECORD_CEILING, 9000, bytes_of(NULL, 0));
+        }
+        log_store_release(f->store, job != 3);
+    }
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    log_store_node(f->store, &node);
+    assert_int_equal(node.ceiling, 0);
+    assert_int_equal(node.newest, 4);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, 4);
+}
+
+/* 0 lifts the limit. */
+static void limit_pages(struct fixture *f, int more)
+{
+    sqlite3 *db = log_store_db(f->store);
+    char sql[64];
+    int64_t pages = query(db, "PRAGMA page_count");
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count=%lld",
+             more == 0 ? 1000000LL : (long long)pages + more);
+    query(db, sql);
+}
+
+static void a_full_disk_rolls_the_batch_back_and_the_store_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    commit_rows(f, 1, 2);
+    limit_pages(f, 2);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        assent_status status = ASSENT_OK;
+        assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+        for (uint64_t ts = 1000; ts < 1100 && status == ASSENT_OK; ts++) {
+            assert_int_equal(log_store_savepoint(f->store), ASSENT_OK);
+            status = append(f->store, ts);
+            log_store_release(f->store, status == ASSENT_OK);
+        }
+        assert_int_equal(status, ASSENT_DISK_FULL);
+        assert_int_equal(append(f->store, 1), ASSENT_DISK_FULL);
+        assert_int_equal(log_store_savepoint(f->store), ASSENT_DISK_FULL);
+        assert_int_equal(log_store_commit(f->store), ASSENT_DISK_FULL);
+    }
+    assert_non_null(strstr(log_store_error(f->store), "full"));
+    commit_rows(f, 3, 3);
+    limit_pages(f, 0);
+    commit_rows(f, 4, 60);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, 60);
+}
+
+static void a_full_disk_during_an_apply_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t left = 0;
+    create_and_open(f);
+    commit_rows(f, 1, 200);
+    f->fake.full = true;
+    assert_int_equal(log_store_apply(f->store, 200, &left), ASSENT_DISK_FULL);
+    assert_int_equal(left, 200);
+    assert_int_equal(f->fake.applied, 0);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM log"), 200);
+    f->fake.full = false;
+    assert_int_equal(log_store_apply(f->store, 200, &left), ASSENT_OK);
+    assert_int_equal(left, 0);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 200);
+}
+
+static void on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t left = 1;
+    create_and_open(f);
+    commit_rows(f, 1, 200);
+    limit_pages(f, 3);
+    assert_int_equal(log_store_apply(f->store, 200, &left), ASSENT_OK);
+    assert_true(left > 0 && left < 200);
+    while (left > 0)
+        assert_int_equal(log_store_apply(f->store, 200, &left), ASSENT_OK);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 200);
+}
+
+/* In a child of its own, because the limit cannot be lifted again. A write over the file size limit
+ * fails with EFBIG, which is an I/O error to SQLite. */
+static int child_meets_io_error(struct fixture *f)
+{
+    struct rlimit limit = {64 * 1024, 64 * 1024};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assent_status status = ASSENT_OK;
+    for (uint64_t ts = 3; ts < 1000 && status == ASSENT_OK; ts++) {
+        if (log_store_begin(f->store) != ASSENT_OK || append(f->store, ts) != ASSENT_OK)
+            return 1;
+        status = log_store_commit(f->store);
+    }
+    if (status != ASSENT_STORAGE || strstr(log_store_error(f->store), "I/O") == NULL)
+        return 2;
+    uint64_t left = 0;
+    if (log_store_commit(f->store) != ASSENT_STORAGE)
+        return 3;
+    log_store_rollback(f->store);
+    if (log_store_begin(f->store) != ASSENT_STORAGE ||
+        log_store_apply(f->store, 10, &left) != ASSENT_STORAGE)
+        return 4;
+    log_store_close(f->store);
+    return 0;
+}
+
+static void after_an_io_error_nothing_is_written_any_more(void **state)
+{
+    struct fixture *f = *state;
+    create(f);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (open_in(f, f->dir) != ASSENT_OK)
+            _exit(9);
+        commit_rows(f, 1, 2);
+        _exit(child_meets_io_error(f));
+    }
+    int wait_status = 0;
+    assert_int_equal(waitpid(child, &wait_status, 0), child);
+    assert_true(WIFEXITED(wait_status));
+    assert_int_equal(WEXITSTATUS(wait_status), 0);
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    assert_true(f->fake.replays >= 2);
+    assert_replayed(f, 1, f->fake.replays);
+}
+
+static void acknowledged_rows_survive_a_kill(void **state)
+{
+    struct fixture *f = *state;
+    int ends[2];
+    create(f);
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        uint64_t left;
+        if (open_in(f, f->dir) != ASSENT_OK)
+            _exit(9);
+        for (uint64_t ts = 1;; ts++) {
+            commit_rows(f, ts, ts);
+            if (ts % 50 == 0)
+                log_store_apply(f->store, 20, &left);
+            if (write(ends[1], &ts, sizeof ts) != sizeof ts)
+                _exit(8);
+        }
+    }
+    close(ends[1]);
+    uint64_t acknowledged = 0, ts;
+    while (acknowledged < 500) {
+        assert_int_equal(read(ends[0], &ts, sizeof ts), sizeof ts);
+        acknowledged = ts;
+    }
+    kill(child, SIGKILL);
+    while (read(ends[0], &ts, sizeof ts) == sizeof ts)
+        acknowledged = ts;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    struct store_stats stats;
+    log_store_stats(f->store, &stats);
+    assert_true(stats.seq >= acknowledged);
+    assert_true(stats.applied_seq > 0);
+    assert_replayed(f, stats.applied_seq + 1, stats.seq);
+}
+
+static void the_write_ahead_log_is_checkpointed_when_it_is_large(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t left;
+    size_t len = 256 * 1024, wal_len = 0;
+    uint8_t *body = calloc(1, len);
+    create_and_open(f);
+    for (uint64_t ts = 1; ts <= 200; ts++) {
+        assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+        assert_int_equal(append_kind(f->store, RECORD_PREPARED, ts, bytes_of(body, len)),
+                         ASSENT_OK);
+        assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+        assert_int_equal(log_store_apply(f->store, 10, &left), ASSENT_OK);
+    }
+    free(body);
+    free(read_whole(f->dir, "node.db-wal", &wal_len));
+    assert_true(wal_len < (16u << 20));
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(committed_rows_are_replayed_in_log_order_after_a_crash),
+        STORE_TEST(a_closed_store_has_everything_in_its_tables),
+        STORE_TEST(applied_rows_are_trimmed_and_the_rest_is_replayed),
+        STORE_TEST(bodies_come_back_as_they_went_in),
+        STORE_TEST(the_nodes_own_records_are_kept_inside),
+        STORE_TEST(the_settings_are_those_that_durability_needs),
+        STORE_TEST(a_rolled_back_batch_leaves_the_chain_as_it_was),
+        STORE_TEST(a_failed_job_is_undone_alone),
+        STORE_TEST(a_full_disk_rolls_the_batch_back_and_the_store_goes_on),
+        STORE_TEST(a_full_disk_during_an_apply_changes_nothing),
+        STORE_TEST(on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time),
+        STORE_TEST(after_an_io_error_nothing_is_written_any_more),
+        STORE_TEST(acknowledged_rows_survive_a_kill),
+        STORE_TEST(the_write_ahead_log_is_checkpointed_when_it_is_large),
+    };
+    return cmocka_run_group_tests_name("log_store", tests, NULL, NULL);
+}
