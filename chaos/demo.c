@@ -309,16 +309,21 @@ static void show_load(struct demo *d)
 
 /* ---- money ---- */
 
+/* Before the coordinator is killed, and after it. */
+enum phase { PHASE_CALM, PHASE_DEAD, PHASES };
+
 struct teller {
     struct demo *demo;
     int dc;
     uint64_t seed;
     atomic_bool *stop;
+    atomic_int *phase;
     atomic_int *under_way; /* commits in progress in this datacenter */
     pthread_t thread;
     int committed, aborted, unknown;
-    int latencies[DATACENTERS]; /* by the farthest datacenter that took part */
-    uint32_t *latency_us[DATACENTERS];
+    /* by phase and by the farthest datacenter that took part */
+    int latencies[PHASES][DATACENTERS];
+    uint32_t *latency_us[PHASES][DATACENTERS];
 };
 
 struct transfer {
@@ -356,12 +361,13 @@ static void *teller_main(void *arg)
         assent_commit_info info = {0};
         account_key(x.from, from, (int)prng_below(&prng, ACCOUNTS));
         account_key(x.to, to, (int)prng_below(&prng, ACCOUNTS));
+        int phase = atomic_load(t->phase);
         atomic_fetch_add(t->under_way, 1);
         assent_status s = assent_run(t->demo->db[t->dc], build_transfer, &x, 0, &info);
         atomic_fetch_sub(t->under_way, 1);
         int far = farthest(t->dc, from, to);
-        if (s == ASSENT_OK && t->latencies[far] < LATENCIES_MAX)
-            t->latency_us[far][t->latencies[far]++] = info.total_us;
+        if (s == ASSENT_OK && t->latencies[phase][far] < LATENCIES_MAX)
+            t->latency_us[phase][far][t->latencies[phase][far]++] = info.total_us;
         t->committed += s == ASSENT_OK;
         t->unknown += assent_maybe_committed(s);
         t->aborted += s != ASSENT_OK && !assent_maybe_committed(s);
@@ -434,30 +440,43 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Commit latency beside the round trip that it had to pay. */
-static void show_latency(struct teller *teller, int n)
+/* The commits of a phase that were led from one datacenter and reached to another, sorted; how
+ * many. */
+static size_t collect(const struct teller *teller, int n, int phase, int from, int to,
+                      uint32_t *all)
 {
-    static uint32_t all[LATENCIES_MAX];
-    printf(
-        "\n  led from    farthest    round trip    commit p50       p95   over the round trip\n");
+    size_t count = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; teller[i].dc == from && k < teller[i].latencies[phase][to]; k++)
+            if (count < LATENCIES_MAX)
+                all[count++] = teller[i].latency_us[phase][to][k];
+    qsort(all, count, sizeof all[0], compare_u32);
+    return count;
+}
+
+/* Commit latency beside the round trip that it had to pay. */
+static void show_latency(const struct teller *teller, int n)
+{
+    static uint32_t calm[LATENCIES_MAX], dead[LATENCIES_MAX];
+    printf("\n  led from    farthest    round trip  commits  p50, all up  over it       p95"
+           "   p50, %s-c dead\n",
+           dc_names[0]);
     for (int from = 0; from < DATACENTERS; from++) {
         for (int to = 0; to < DATACENTERS; to++) {
-            size_t count = 0;
-            for (int i = 0; i < n; i++) {
-                if (teller[i].dc != from)
-                    continue;
-                for (int k = 0; k < teller[i].latencies[to] && count < LATENCIES_MAX; k++)
-                    all[count++] = teller[i].latency_us[to][k];
-            }
+            size_t count = collect(teller, n, PHASE_CALM, from, to, calm);
+            size_t after = collect(teller, n, PHASE_DEAD, from, to, dead);
             if (count == 0 || from == to)
                 continue;
-            qsort(all, count, sizeof all[0], compare_u32);
-            double p50 = all[count / 2] / 1000.0, p95 = all[count * 95 / 100] / 1000.0;
+            double p50 = calm[count / 2] / 1000.0, p95 = calm[count * 95 / 100] / 1000.0;
             uint32_t rtt = rtt_ms[from * DATACENTERS + to];
-            printf("  %-10s  %-10s  %7u ms  %9.1f ms %8.1f ms   %.2f x\n", dc_names[from],
-                   dc_names[to], rtt, p50, p95, p50 / rtt);
+            printf("  %-10s  %-10s  %7u ms  %7zu  %8.1f ms   %.2f x  %5.1f ms  %8.1f ms\n",
+                   dc_names[from], dc_names[to], rtt, count, p50, p50 / rtt, p95,
+                   after == 0 ? 0.0 : dead[after / 2] / 1000.0);
         }
     }
+    printf(
+        "  (with %s-c dead, F + 1 = 2 acceptors are only the other two: that distance is paid)\n",
+        dc_names[0]);
 }
 
 static void kill_leader(struct demo *d, atomic_int *under_way)
@@ -510,7 +529,7 @@ static void show_money(struct demo *d)
     static struct teller teller[DATACENTERS * TRANSFER_THREADS];
     int n = DATACENTERS * TRANSFER_THREADS, committed = 0, aborted = 0, unknown = 0;
     atomic_bool stop = false;
-    atomic_int under_way[DATACENTERS] = {0};
+    atomic_int under_way[DATACENTERS] = {0}, phase = PHASE_CALM;
     const long long total = (long long)DATACENTERS * ACCOUNTS * MONEY;
     section("2. Money between datacenters, while the leading coordinator is killed");
     assent_status s = assent_run(d->db[0], build_accounts, NULL, 0, NULL);
@@ -522,12 +541,15 @@ static void show_money(struct demo *d)
         teller[i].dc = i / TRANSFER_THREADS;
         teller[i].seed = (uint64_t)i + 1;
         teller[i].stop = &stop;
+        teller[i].phase = &phase;
         teller[i].under_way = &under_way[teller[i].dc];
-        for (int to = 0; to < DATACENTERS; to++)
-            teller[i].latency_us[to] = xcalloc(LATENCIES_MAX, sizeof(uint32_t));
+        for (int k = 0; k < PHASES * DATACENTERS; k++)
+            teller[i].latency_us[k / DATACENTERS][k % DATACENTERS] =
+                xcalloc(LATENCIES_MAX, sizeof(uint32_t));
         pthread_create(&teller[i].thread, NULL, teller_main, &teller[i]);
     }
     sleep_ms(KILL_AFTER_MS);
+    atomic_store(&phase, PHASE_DEAD);
     kill_leader(d, &under_way[0]);
     sleep_ms(TRANSFER_SECONDS * 1000 - KILL_AFTER_MS);
     atomic_store(&stop, true);
@@ -548,8 +570,8 @@ static void show_money(struct demo *d)
     restart_leader(d);
     show_latency(teller, n);
     for (int i = 0; i < n; i++)
-        for (int to = 0; to < DATACENTERS; to++)
-            free(teller[i].latency_us[to]);
+        for (int k = 0; k < PHASES * DATACENTERS; k++)
+            free(teller[i].latency_us[k / DATACENTERS][k % DATACENTERS]);
 }
 
 /* ---- */

@@ -1,5 +1,6 @@
 /* assent-chaos: Assent under real faults. */
 #include <argp.h>
+#include <signal.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
         options, parse, "demo", "Assent on emulated wide-area links, with real processes killed.",
         NULL,    NULL,  NULL};
     struct chaos_args args = {.dir = "demo-cluster"};
+    signal(SIGPIPE, SIG_IGN); /* links write to processes that are being killed */
     argp_err_exit_status = EX_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &args);
     return demo_main(args.dir, args.keep);

@@ -28,9 +28,12 @@ static struct vote prepared_vote(const struct branch *b)
     return (struct vote){VOTE_PREPARED, b->prepare_ts, ASSENT_OK};
 }
 
-/* How early a coordinator should get the vote: the leader, this datacenter's, then the nearest. */
+/* How early a coordinator should get the vote: the leader, this datacenter's, then the nearest; who
+ * is not connected, last. */
 static uint64_t acceptor_rank(const struct participant *p, const struct branch *b, node_id node)
 {
+    if (p->up[node] == 0)
+        return UINT64_MAX;
     if (node == b->head.home.node)
         return 0;
     if (node == p->config.near_coordinator)
