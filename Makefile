@@ -14,7 +14,7 @@ Q := $(if $(filter 1,$(V)),,@)
 BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
-            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev
+            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev sqlite3
 DEV_PACKAGES := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
@@ -97,7 +97,7 @@ $(BUILD)/assent-participant: $(BUILD)/participant/main.o $(ARCHIVE)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/assent: $(patsubst %.c,$(BUILD)/%.o,$(wildcard client/command*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcsv -o $@
 $(BUILD)/assent-chaos: $(patsubst %.c,$(BUILD)/%.o,$(wildcard chaos/main*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

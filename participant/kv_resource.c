@@ -158,9 +158,12 @@ static struct claim *claim_ask(struct asking *a, struct blob *source, void *owne
 {
     struct claim *claim = NULL;
     struct ops ops;
-    assent_status status = ops_decode(source, &ops, a->say.text, sizeof a->say.text);
+    char why[DETAIL_BYTES_MAX / 2];
+    assent_status status = ops_decode(source, &ops, why, sizeof why);
     if (status == ASSENT_OK)
         status = ask_ops(a, &ops);
+    else
+        kv_say(&a->say, "the operations cannot be taken: %s", why);
     if (status == ASSENT_OK)
         claim = claim_new(&ops, owner);
     else

@@ -4,13 +4,14 @@
  *   arrival --- nobody in the way ------------------------------> HELD ---> release
  *      |                                                           ^          |
  *      |--- an older one in the way ---> refused                   |          v
- *      |                                                   granted |   those who waited
- *      \--- else ---> WAITING behind one request in its way -------/   behind it look again
+ *      |                                                   granted |   who stood in that
+ *      \--- else ---> WAITING in one queue --> due to look again ---/   queue is due
  *
  * Invariants
  *   1. No two requests that hold their locks conflict.
- *   2. A waiting request stands behind one that is in its way, and moves on when that one is
- * released; until then it need not look. Or it is due: to look again in locks_granted.
+ *   2. A waiting request is due, to look again in locks_granted, or stands in the queue behind
+ *      what is in its way: those that hold a place alike, until the last of them leaves, or one
+ *      transaction that waits itself, until that is released. Till then it need not look.
  *   3. What is in a waiting transaction's way was there when it came, and is younger unless it is a
  *      reader that holds its locks.
  *
@@ -52,11 +53,13 @@ struct spot {
 
 RB_HEAD(spot_tree, spot);
 TAILQ_HEAD(spot_list, spot);
+TAILQ_HEAD(ticket_list, ticket);
 
-/* Those who stand alike at one place: by age, and in the order of arrival or, holding, of grant. */
+/* Those who stand alike at one place: by age, and in order of arrival. */
 struct crowd {
     struct spot_tree by_age;
     struct spot_list in_order;
+    struct ticket_list behind; /* of holders: who waits until all have left */
 };
 
 /* A key, or a range [key, end). Lives as long as somebody stands at it. */
@@ -72,17 +75,16 @@ struct place {
 };
 
 RB_HEAD(place_tree, place);
-TAILQ_HEAD(ticket_list, ticket);
 RB_HEAD(ticket_tree, ticket);
 
 /* The table's side of a request. */
 struct ticket {
     struct lock_request *request;
     uint64_t arrival;
-    struct ticket *before;         /* the one that it waits behind; NULL: due, or not waiting */
-    TAILQ_ENTRY(ticket) list_link; /* in before->behind */
+    struct ticket_list *queue; /* where it waits; NULL: due, or not waiting */
+    TAILQ_ENTRY(ticket) queue_link;
     RB_ENTRY(ticket) due_link;
-    struct ticket_list behind;
+    struct ticket_list behind; /* who waits until this is released */
     struct spot spot[];
 };
 
@@ -160,6 +162,13 @@ static struct bytes place_copy(uint8_t *to, struct bytes from)
     return bytes_of(to, from.len);
 }
 
+static void crowd_init(struct crowd *crowd)
+{
+    RB_INIT(&crowd->by_age);
+    TAILQ_INIT(&crowd->in_order);
+    TAILQ_INIT(&crowd->behind);
+}
+
 static struct place *place_open(struct locks *l, const struct lock_want *want)
 {
     struct place *place = place_find(l, want);
@@ -171,8 +180,8 @@ static struct place *place_open(struct locks *l, const struct lock_want *want)
     place->key = place_copy(place->data, want->key);
     place->end = place_copy(place->data + want->key.len, bytes_of(want->end.data, end_len));
     for (int i = 0; i < STANDS; i++) {
-        TAILQ_INIT(&place->held[i].in_order);
-        TAILQ_INIT(&place->waiting[i].in_order);
+        crowd_init(&place->held[i]);
+        crowd_init(&place->waiting[i]);
     }
     RB_INSERT(place_tree, tree_of(l, want->range), place);
     return place;
@@ -184,6 +193,30 @@ static void place_close(struct locks *l, struct place *place)
         return;
     RB_REMOVE(place_tree, tree_of(l, place->range), place);
     free(place);
+}
+
+/* ---- queues ---- */
+
+static void queue_enter(struct ticket_list *queue, struct ticket *t)
+{
+    t->queue = queue;
+    TAILQ_INSERT_TAIL(queue, t, queue_link);
+}
+
+static void queue_leave(struct ticket *t)
+{
+    TAILQ_REMOVE(t->queue, t, queue_link);
+    t->queue = NULL;
+}
+
+/* What they waited for is gone. */
+static void queue_due(struct locks *l, struct ticket_list *queue)
+{
+    struct ticket *t;
+    while ((t = TAILQ_FIRST(queue)) != NULL) {
+        queue_leave(t);
+        RB_INSERT(ticket_tree, &l->due, t);
+    }
 }
 
 /* ---- spots ---- */
@@ -203,12 +236,14 @@ static void spot_enter(struct spot *spot)
     spot->place->n++;
 }
 
-static void spot_leave(struct spot *spot)
+static void spot_leave(struct locks *l, struct spot *spot)
 {
     struct crowd *crowd = crowd_of(spot);
     RB_REMOVE(spot_tree, &crowd->by_age, spot);
     TAILQ_REMOVE(&crowd->in_order, spot, order_link);
     spot->place->n--;
+    if (TAILQ_EMPTY(&crowd->in_order))
+        queue_due(l, &crowd->behind);
 }
 
 static enum stand stand_of(const struct lock_request *r, const struct lock_want *want)
@@ -223,8 +258,8 @@ struct look {
     const struct ticket *ticket;
     bool arriving;
     bool refused;
-    struct ticket *before; /* one to wait behind, or NULL */
-    struct bytes key;      /* where either was found */
+    struct ticket_list *queue; /* one to wait in, or NULL */
+    struct bytes key;          /* where either was found */
 };
 
 static bool crowd_has_older(struct crowd *crowd, const struct lock_request *r)
@@ -233,22 +268,20 @@ static bool crowd_has_older(struct crowd *crowd, const struct lock_request *r)
     return oldest != NULL && request_age(oldest->ticket->request, r) < 0;
 }
 
-/* Of holders it takes the last, who will likely leave last; of waiters the first, who alone tells
- * whether any came before. */
+/* The first waiter alone tells whether any came before. */
 static void look_at_crowd(struct look *look, struct place *place, enum stand other)
 {
     struct crowd *held = &place->held[other], *waiting = &place->waiting[other];
-    const struct spot *holder = TAILQ_LAST(&held->in_order, spot_list);
     const struct spot *waiter = TAILQ_FIRST(&waiting->in_order);
     const struct lock_request *r = look->ticket->request;
     if (look->arriving && !r->reader)
         look->refused =
             crowd_has_older(waiting, r) || (other != STAND_READER && crowd_has_older(held, r));
-    if (holder != NULL)
-        look->before = holder->ticket;
+    if (!TAILQ_EMPTY(&held->in_order))
+        look->queue = &held->behind;
     else if (waiter != NULL && other != STAND_READER &&
              waiter->ticket->arrival < look->ticket->arrival)
-        look->before = waiter->ticket;
+        look->queue = &waiter->ticket->behind;
 }
 
 /* False when nothing further can change the answer. */
@@ -257,13 +290,13 @@ static bool look_at_place(struct look *look, struct place *place, enum stand sta
 {
     bool till_refused = look->arriving && !look->ticket->request->reader;
     for (int other = 0; other < STANDS; other++) {
-        struct ticket *before = look->before;
+        struct ticket_list *queue = look->queue;
         if (!conflicts[stand][other])
             continue;
         look_at_crowd(look, place, (enum stand)other);
-        if (look->refused || look->before != before)
+        if (look->refused || look->queue != queue)
             look->key = key;
-        if (look->refused || (look->before != NULL && !till_refused))
+        if (look->refused || (look->queue != NULL && !till_refused))
             return false;
     }
     return true;
@@ -342,12 +375,6 @@ static void ticket_enter(struct locks *l, struct ticket *t, enum lock_state stat
     *(state == LOCKS_HELD ? &l->held : &l->waiting) += 1;
 }
 
-static void ticket_wait_behind(struct ticket *t, struct ticket *before)
-{
-    t->before = before;
-    TAILQ_INSERT_TAIL(&before->behind, t, list_link);
-}
-
 struct locks *locks_new(void)
 {
     return xcalloc(1, sizeof(struct locks));
@@ -372,9 +399,9 @@ enum lock_state locks_request(struct locks *l, struct lock_request *r)
         free(t);
         return LOCKS_NONE;
     }
-    ticket_enter(l, t, look.before == NULL ? LOCKS_HELD : LOCKS_WAITING);
-    if (look.before != NULL)
-        ticket_wait_behind(t, look.before);
+    ticket_enter(l, t, look.queue == NULL ? LOCKS_HELD : LOCKS_WAITING);
+    if (look.queue != NULL)
+        queue_enter(look.queue, t);
     return r->state;
 }
 
@@ -382,27 +409,23 @@ void locks_restore(struct locks *l, struct lock_request *r)
 {
     struct ticket *t = ticket_new(l, r);
     struct look look = look_around(l, t, false);
-    if (look.before != NULL)
+    if (look.queue != NULL)
         broken("prepared transactions conflict", look.key);
     ticket_enter(l, t, LOCKS_HELD);
 }
 
 void locks_release(struct locks *l, struct lock_request *r)
 {
-    struct ticket *t = r->table, *behind;
+    struct ticket *t = r->table;
     if (r->state == LOCKS_NONE)
         return;
-    if (t->before != NULL)
-        TAILQ_REMOVE(&t->before->behind, t, list_link);
+    if (t->queue != NULL)
+        queue_leave(t);
     else if (r->state == LOCKS_WAITING)
         RB_REMOVE(ticket_tree, &l->due, t);
-    while ((behind = TAILQ_FIRST(&t->behind)) != NULL) {
-        TAILQ_REMOVE(&t->behind, behind, list_link);
-        behind->before = NULL;
-        RB_INSERT(ticket_tree, &l->due, behind);
-    }
+    queue_due(l, &t->behind);
     for (uint32_t i = 0; i < r->n; i++) {
-        spot_leave(&t->spot[i]);
+        spot_leave(l, &t->spot[i]);
         place_close(l, t->spot[i].place);
     }
     *(r->state == LOCKS_HELD ? &l->held : &l->waiting) -= 1;
@@ -414,7 +437,7 @@ void locks_release(struct locks *l, struct lock_request *r)
 static void grant(struct locks *l, struct ticket *t)
 {
     for (uint32_t i = 0; i < t->request->n; i++)
-        spot_leave(&t->spot[i]);
+        spot_leave(l, &t->spot[i]);
     t->request->state = LOCKS_HELD;
     for (uint32_t i = 0; i < t->request->n; i++)
         spot_enter(&t->spot[i]);
@@ -422,18 +445,18 @@ static void grant(struct locks *l, struct ticket *t)
     l->held++;
 }
 
-/* In order of arrival, so that none is found behind one that is due itself. */
+/* In order of arrival, so that none stands in the queue of one that is due itself. */
 struct lock_request *locks_granted(struct locks *l)
 {
     struct ticket *t;
     while ((t = RB_MIN(ticket_tree, &l->due)) != NULL) {
         RB_REMOVE(ticket_tree, &l->due, t);
         struct look look = look_around(l, t, false);
-        if (look.before == NULL) {
+        if (look.queue == NULL) {
             grant(l, t);
             return t->request;
         }
-        ticket_wait_behind(t, look.before);
+        queue_enter(look.queue, t);
     }
     return NULL;
 }

@@ -1,9 +1,11 @@
 /* A connection from the first packet to the last (runtime/conn.h).
  *
- * Happy path, dialled:  conn_connect, on_connected: preface and handshake through channel_out;
- *                       on_read, conn_progress: CHANNEL_OPEN, verdict(), open(), then frames.
- * Happy path, accepted: conn_accept; on_read, conn_progress: CHANNEL_CHECK, verdict(),
- * CHANNEL_OPEN, open(), then frames.
+ * Happy path
+ *   dialled:  conn_connect, on_connected: preface and handshake leave through channel_out; on_read,
+ *             conn_progress: CHANNEL_OPEN, verdict(), open(), then frames
+ *   accepted: conn_accept; on_read, conn_progress: CHANNEL_CHECK, verdict(), CHANNEL_OPEN, open(),
+ *             then frames
+ * Failures: every one ends in conn_fail or conn_channel_failed, which close and tell the owner.
  *
  * Invariants
  *   1. The owner's callbacks may close any connection, also the one that calls them. So memory and

@@ -3,17 +3,15 @@
  *
  *   accepted:  on_connection -> session_verdict -> session_open -> up
  *   dialled:   transport_dial, dial_attempt -> session_verdict -> session_open -> up
- *   lost:      session_failed, or an owner's wish -> session_down -> down -> dialler waits and
- * dials
+ *   lost:      session_failed, or the owner's wish -> session_down -> down -> dialler waits, dials
  *
  * Invariants
  *   1. A session is `up` exactly between the handlers up and down; then, and only then, it is in
  *      `by_node` or `by_conn`.
  *   2. At most one session per node is up. A newer one replaces it: down, then up.
- *   3. A dial has at most one session of its own; while another connection to its node is up, it
- * rests.
- *   4. Handlers may call anything here. A session's memory lives until its handles are closed, so
- * it can be looked at after any handler; whether it is still open must be.
+ *   3. A dial has at most one session of its own; it rests while another one to its node is up.
+ *   4. Handlers may call anything here. A session's memory lives until its handles close, so it can
+ *      be looked at after any handler; whether it is still open must be.
  *   5. `handles` counts what must close before the transport may be freed: sessions, diallers, the
  *      listener and the flush handle. */
 #include "runtime/transport.h"

@@ -797,6 +797,7 @@ static void a_run_ends_when_its_time_is_over(void **state)
     (void)state;
     assent *db = open_app();
     int built = 0;
+    connect_near(db);
     answer_with(answer_conflict, ASSENT_OK);
     assert_status(assent_run(db, build_put, &built, 400, NULL), ASSENT_CONFLICT);
     assert_true(built > 1);
@@ -1168,7 +1169,7 @@ static void opening_says_what_is_wrong(void **state)
 static void a_client_that_the_nodes_do_not_know_is_told_so(void **state)
 {
     (void)state;
-    assent *db = open_as("stranger", 400);
+    assent *db = open_as("stranger", 1500);
     assert_status(commit_one(db, 0, NULL), ASSENT_NOT_SENT);
     assert_non_null(strstr(assent_error(), "stranger"));
     assent_close(db);

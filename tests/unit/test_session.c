@@ -761,6 +761,19 @@ static void a_silent_replica_is_joined_by_another_and_may_still_answer(void **st
     assert_int_equal(w->read.answered, 11);
 }
 
+static void a_late_refusal_does_not_take_back_the_question_that_is_out(void **state)
+{
+    struct world *w = *state;
+    read_start(w, 7);
+    read_tick_next(w);
+    assert_read_sent(w, 12);
+    read_step_kind(w, SESSION_EVENT_RESULT, 11, ASSENT_STOPPING);
+    assert_null(w->read_out.msg);
+    assert_int_equal(w->read.state, READ_ASKED);
+    read_step_kind(w, SESSION_EVENT_RESULT, 12, ASSENT_OK);
+    assert_read_done(w, ASSENT_OK);
+}
+
 static void a_read_without_an_answer_ends_at_its_deadline(void **state)
 {
     struct world *w = *state;
@@ -864,6 +877,7 @@ int main(void)
         IN_WORLD(a_refusal_that_every_replica_would_give_ends_the_read),
         IN_WORLD(the_read_ends_when_every_replica_has_refused_for_good),
         IN_WORLD(a_silent_replica_is_joined_by_another_and_may_still_answer),
+        IN_WORLD(a_late_refusal_does_not_take_back_the_question_that_is_out),
         IN_WORLD(a_read_without_an_answer_ends_at_its_deadline),
         IN_WORLD(an_answer_from_a_node_that_is_no_replica_is_ignored),
         IN_WORLD(only_a_status_that_cannot_hide_a_commit_is_tried_again),
