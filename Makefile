@@ -30,7 +30,10 @@ OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
 INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
+# What the shared library needs: no database, no JSON.
+LIB_LDLIBS := $(shell pkg-config --libs libuv msgpack libsodium libcyaml yaml-0.1 libbsd 2>/dev/null) \
+              -lpthread
 LDFLAGS += $(filter -fsanitize%,$(OPT_$(VARIANT)))
 
 # Folders whose files (but the mains) are objects of one archive; a program takes what it refers to.
@@ -97,7 +100,7 @@ $(BUILD)/assent-participant: $(BUILD)/participant/main.o $(ARCHIVE)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/assent: $(patsubst %.c,$(BUILD)/%.o,$(wildcard client/command*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcsv -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/assent-chaos: $(patsubst %.c,$(BUILD)/%.o,$(wildcard chaos/main*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
@@ -114,7 +117,7 @@ $(BUILD)/tests/scenario/scenario: $(BUILD)/tests/scenario/scenario.o $(TEST_LIB)
 $(LIB): $(LIB_OBJECTS) client/libassent.map
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libassent.so.$(SOVERSION) \
-	  -Wl,--version-script=client/libassent.map -Wl,--no-undefined $(LIB_OBJECTS) $(LDLIBS) -o $@
+	  -Wl,--version-script=client/libassent.map -Wl,--no-undefined $(LIB_OBJECTS) $(LIB_LDLIBS) -o $@
 	@ln -sf libassent.so.$(VERSION) $(BUILD)/libassent.so.$(SOVERSION)
 	@ln -sf libassent.so.$(SOVERSION) $(BUILD)/libassent.so
 

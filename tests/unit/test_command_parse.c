@@ -179,7 +179,7 @@ static void no_text_is_no_operation(void **state)
     (void)state;
     struct command_ops ops = {0};
     char why[WHY_BYTES];
-    assert_true(parse_text(" ;\n # only this\n", 17, &ops, why));
+    assert_true(parse_text(" ;\n # only this\n", 16, &ops, why));
     assert_true(command_ops_words(&ops, NULL, 0, why, sizeof why));
     assert_int_equal(ops.n, 0);
     command_ops_free(&ops);
