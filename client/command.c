@@ -115,6 +115,15 @@ static error_t parse_general(int key, char *arg, struct argp_state *state)
     }
 }
 
+static bool is_own(const struct command *command, int key)
+{
+    const struct argp_option *o = command->options;
+    for (; o != NULL && (o->name != NULL || o->key != 0); o++)
+        if (o->key == key)
+            return true;
+    return false;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct command_call *call = state->input;
@@ -124,7 +133,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             state->child_inputs[i] = call;
         return 0;
     }
-    if (key < 256 || key >= OPTION_CLIENT || command->option == NULL)
+    if (!is_own(command, key))
         return ARGP_ERR_UNKNOWN;
     call->rc = command->option(call, key, arg);
     return call->rc == 0 ? 0 : EINVAL;

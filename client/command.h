@@ -30,7 +30,7 @@ struct command {
     const char *summary;               /* one line */
     const char *detail;                /* below the options in its help; may be NULL */
     bool connects;                     /* takes the options that say which cluster, and as whom */
-    const struct argp_option *options; /* its own, keys from 256; NULL: none */
+    const struct argp_option *options; /* its own; NULL: none */
     /* Takes one of its own options: 0, or an exit status after saying what is wrong. */
     int (*option)(struct command_call *call, int key, char *arg);
     size_t own_size; /* zeroed bytes for what its options say */

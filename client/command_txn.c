@@ -9,7 +9,7 @@
 #include "client/command_ops.h"
 #include "common/limits.h"
 
-enum { OPTION_ONCE = 256, OPTION_FILE };
+enum { OPTION_FILE = 'f', OPTION_ONCE = 256 };
 
 struct txn_call {
     const char *file;
@@ -19,7 +19,6 @@ struct txn_call {
 
 static const struct argp_option options[] = {
     {"file", OPTION_FILE, "FILE", 0, "Operations from a file, one a line; - is standard input", 0},
-    {NULL, 'f', NULL, OPTION_ALIAS, NULL, 0},
     {"once", OPTION_ONCE, NULL, 0, "Do not try again after a conflict or a lost connection", 0},
     {0},
 };

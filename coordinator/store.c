@@ -27,9 +27,9 @@ struct replayed {
 };
 
 struct coordinator_store {
-    struct sqlite3 *db;
     sqlite3_stmt *put, *drop, *finish, *find, *prune;
     uint64_t durable_n, applied_n;
+    uint64_t confirmed_n; /* applied_n as of the last apply that was committed */
     struct behind *behind;
     TAILQ_HEAD(, behind) behind_list;
     TAILQ_HEAD(, replayed) replayed; /* until coordinator_store_each */
@@ -111,6 +111,13 @@ static int prepare(struct sqlite3 *db, sqlite3_stmt **stmt, const char *sql)
     return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
 }
 
+/* A rolled back apply starts again from where the last one ended. */
+static void on_rollback(void *arg)
+{
+    struct coordinator_store *s = arg;
+    s->applied_n = s->confirmed_n;
+}
+
 static int load(void *arg, struct sqlite3 *db)
 {
     struct coordinator_store *s = arg;
@@ -125,7 +132,7 @@ static int load(void *arg, struct sqlite3 *db)
         rc = prepare(db, &s->prune,
                      "DELETE FROM outcomes WHERE txid IN"
                      " (SELECT txid FROM outcomes WHERE txid < ?1 LIMIT ?2)");
-    s->db = db;
+    sqlite3_rollback_hook(db, on_rollback, s);
     return rc;
 }
 
@@ -220,6 +227,7 @@ static void applied(void *arg, uint64_t seq)
     struct coordinator_store *s = arg;
     struct behind *b;
     (void)seq;
+    s->confirmed_n = s->applied_n;
     while ((b = TAILQ_FIRST(&s->behind_list)) != NULL && b->nth <= s->applied_n)
         behind_free(s, b);
 }

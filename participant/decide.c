@@ -45,6 +45,7 @@ static void decide_commit_prepared(struct participant *p, struct branch *b, hlc_
     b->outcome = (struct outcome){OUTCOME_COMMITTED, commit_ts, ASSENT_OK};
     hlc_merge(&p->clock, commit_ts);
     timer_clear(&p->timers, &b->timer);
+    p->resource->decided(p->resource->arg, b->claim);
     branch_move(p, b, BRANCH_COMMITTING);
     struct effect *persist =
         effect_persist(p->effects, RECORD_COMMITTED, &b->head.txid, commit_ts, NULL);
@@ -58,6 +59,7 @@ void decide_abort_prepared(struct participant *p, struct branch *b, assent_statu
 {
     b->outcome = (struct outcome){OUTCOME_ABORTED, 0, reason};
     timer_clear(&p->timers, &b->timer);
+    p->resource->decided(p->resource->arg, b->claim);
     branch_move(p, b, BRANCH_ABORTING);
     struct effect *persist =
         effect_persist(p->effects, RECORD_ABORTED, &b->head.txid, 0, aborted_record_encode(reason));

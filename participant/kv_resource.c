@@ -252,6 +252,12 @@ static struct claim *kv_restore(void *arg, const struct txid *txid, uint64_t pri
     return claim;
 }
 
+static void kv_decided(void *arg, struct claim *claim)
+{
+    (void)arg;
+    locks_decided(&claim->request);
+}
+
 static void kv_release(void *arg, struct claim *claim)
 {
     struct kv_resource *r = arg;
@@ -291,6 +297,7 @@ struct resource kv_resource_ops(struct kv_resource *r)
                              .claim = kv_claim,
                              .claim_read = kv_claim_read,
                              .restore = kv_restore,
+                             .decided = kv_decided,
                              .release = kv_release,
                              .granted = kv_granted};
 }

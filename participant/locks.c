@@ -13,7 +13,7 @@
  *      what is in its way: those that hold a place alike, until the last of them leaves, or one
  *      transaction that waits itself, until that is released. Till then it need not look.
  *   3. What is in a waiting transaction's way was there when it came, and is younger unless it is a
- *      reader that holds its locks.
+ *      reader that holds its locks, or decided.
  *
  * A request costs its own keys times a logarithm; a range its keys that are locked, and a write of
  * a key the different ranges that are locked below it. */
@@ -49,13 +49,15 @@ struct spot {
     struct place *place;
     struct ticket *ticket;
     enum stand stand;
+    bool decided; /* holds, but is no longer in by_age: anybody may wait for it */
 };
 
 RB_HEAD(spot_tree, spot);
 TAILQ_HEAD(spot_list, spot);
 TAILQ_HEAD(ticket_list, ticket);
 
-/* Those who stand alike at one place: by age, and in order of arrival. */
+/* Those who stand alike at one place: by age (holders that are not decided), in order of arrival.
+ */
 struct crowd {
     struct spot_tree by_age;
     struct spot_list in_order;
@@ -239,7 +241,8 @@ static void spot_enter(struct spot *spot)
 static void spot_leave(struct locks *l, struct spot *spot)
 {
     struct crowd *crowd = crowd_of(spot);
-    RB_REMOVE(spot_tree, &crowd->by_age, spot);
+    if (!spot->decided)
+        RB_REMOVE(spot_tree, &crowd->by_age, spot);
     TAILQ_REMOVE(&crowd->in_order, spot, order_link);
     spot->place->n--;
     if (TAILQ_EMPTY(&crowd->in_order))
@@ -412,6 +415,17 @@ void locks_restore(struct locks *l, struct lock_request *r)
     if (look.queue != NULL)
         broken("prepared transactions conflict", look.key);
     ticket_enter(l, t, LOCKS_HELD);
+}
+
+void locks_decided(struct lock_request *r)
+{
+    struct ticket *t = r->table;
+    for (uint32_t i = 0; r->state == LOCKS_HELD && i < r->n; i++) {
+        struct spot *spot = &t->spot[i];
+        if (!spot->decided)
+            RB_REMOVE(spot_tree, &crowd_of(spot)->by_age, spot);
+        spot->decided = true;
+    }
 }
 
 void locks_release(struct locks *l, struct lock_request *r)

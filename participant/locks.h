@@ -62,6 +62,9 @@ enum lock_state locks_request(struct locks *l, struct lock_request *r);
 /* Takes all without asking, for a prepared record after a restart. Two prepared records in conflict
  * are a broken invariant (I6): stops the process. */
 void locks_restore(struct locks *l, struct lock_request *r);
+/* Its holder is decided and only waits for the disk: like a reader that reads it waits for nothing,
+ * so that from now on anybody may wait for it, the younger too. */
+void locks_decided(struct lock_request *r);
 /* Gives up what it holds or waits for, if anything; the request may be freed then. */
 void locks_release(struct locks *l, struct lock_request *r);
 /* The next request that releases have made grantable, already holding its locks; NULL when no more.

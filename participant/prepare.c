@@ -194,6 +194,8 @@ void prepare_locked(struct participant *p, struct branch *b)
     b->locked_us = p->now_us;
     b->lock_wait_us = (uint32_t)(p->now_us - b->arrived_us);
     b->prepare_ts = issue_ts(p);
+    if (b->one_phase)
+        p->resource->decided(p->resource->arg, b->claim); /* it waits only for its own record */
     branch_move(p, b, BRANCH_PREPARING);
     effect_prepare(p->effects, b->one_phase ? RECORD_APPLIED : RECORD_PREPARED, &b->head.txid,
                    b->prepare_ts, prepared_record_encode(&record), blob_ref(m->ops));

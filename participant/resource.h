@@ -36,6 +36,8 @@ struct resource {
      * damaged. */
     struct claim *(*restore)(void *arg, const struct txid *txid, uint64_t priority_ms,
                              struct blob *ops, void *owner);
+    /* The claim's transaction is decided and waits only for its record to be durable. */
+    void (*decided)(void *arg, struct claim *claim);
     /* Gives up the locks or the wait, and frees the claim. */
     void (*release)(void *arg, struct claim *claim);
     /* The owner of the next claim that releases have made CLAIM_HELD, or NULL. */

@@ -39,11 +39,11 @@ report() {
 
 # ok SENTENCE COMMAND...: the command succeeds.
 ok() {
-    local sentence=$1 output status
+    local sentence=$1 status
     shift
-    output=$("$@" 2>&1)
+    "$@" >"$WORK/ok.out" 2>&1 # not in a subshell: the command may wait for children
     status=$?
-    report $((status != 0)) "$sentence" "$* -> status $status"$'\n'"$output"
+    report $((status != 0)) "$sentence" "$* -> status $status"$'\n'"$(cat "$WORK/ok.out")"
 }
 
 # is SENTENCE GOT WANTED
@@ -97,10 +97,9 @@ finish() {
 
 cleanup() {
     local status=$? p log
-    for p in "${pid[@]}" "${children[@]}"; do
-        kill -9 "$p"
-        wait "$p"
-    done 2>/dev/null
+    for p in "${children[@]}"; do kill "$p"; done 2>/dev/null
+    for p in "${pid[@]}"; do kill -9 "$p"; done 2>/dev/null
+    wait 2>/dev/null
     if [ "$failed" != 0 ] && [ -n "${cluster-}" ]; then
         for log in "$cluster"/*.log; do
             [ -e "$log" ] && printf '    # --- end of %s\n' "${log##*/}" && tail -n 12 "$log" | cut -c 1-400 | sed 's/^/    # /'

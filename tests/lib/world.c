@@ -189,6 +189,12 @@ static struct claim *fake_restore(void *arg, const struct txid *txid, uint64_t p
                                                                                              : NULL;
 }
 
+static void fake_decided(void *arg, struct claim *claim)
+{
+    (void)arg;
+    (void)claim;
+}
+
 static void fake_release(void *arg, struct claim *claim)
 {
     struct node *n = arg;
@@ -518,8 +524,13 @@ static void peers_event(struct world *w, int of, enum event_kind kind)
 
 static void participant_boot(struct world *w, struct node *n)
 {
-    struct resource resource = {
-        n, fake_claim, fake_claim_read, fake_restore, fake_release, fake_granted};
+    struct resource resource = {.arg = n,
+                                .claim = fake_claim,
+                                .claim_read = fake_claim_read,
+                                .restore = fake_restore,
+                                .decided = fake_decided,
+                                .release = fake_release,
+                                .granted = fake_granted};
     struct participant_config config = {.self = n->id,
                                         .incarnation = n->incarnation,
                                         .coordinators = w->coordinators,

@@ -189,6 +189,23 @@ static void a_younger_transaction_is_refused_and_told_the_key(void **state)
     assert_nothing_left(l);
 }
 
+static void a_younger_transaction_waits_for_one_that_is_decided(void **state)
+{
+    (void)state;
+    struct locks *l = locks_new();
+    struct actor old, young;
+    assert_int_equal(ask(l, &old, 1, "Xa Xb"), LOCKS_HELD);
+    assert_refused_at(l, 2, "Xa", "a");
+    locks_decided(&old.request);
+    locks_decided(&old.request); /* twice changes nothing */
+    assert_int_equal(ask(l, &young, 2, "Xa"), LOCKS_WAITING);
+    assert_refused_at(l, 3, "Xa", "a"); /* for the one that waits, not for the decided one */
+    leave(l, &old);
+    assert_ptr_equal(granted(l), &young);
+    leave(l, &young);
+    locks_free(l);
+}
+
 static void of_one_priority_the_smaller_txid_is_the_older(void **state)
 {
     (void)state;
@@ -608,6 +625,7 @@ int main(void)
         cmocka_unit_test(a_hot_key_has_any_number_of_escrow_holders),
         cmocka_unit_test(an_older_transaction_waits_for_a_younger),
         cmocka_unit_test(a_younger_transaction_is_refused_and_told_the_key),
+        cmocka_unit_test(a_younger_transaction_waits_for_one_that_is_decided),
         cmocka_unit_test(of_one_priority_the_smaller_txid_is_the_older),
         cmocka_unit_test(one_older_among_the_holders_is_enough_to_be_refused),
         cmocka_unit_test(a_request_that_waits_holds_nothing),
