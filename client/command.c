@@ -26,8 +26,9 @@ static const struct argp_option cluster_options[] = {
      0},
     {"client", OPTION_CLIENT, "NAME", 0,
      "Who this is, in the cluster file (default: the only client listed there)", 0},
-    {"key", OPTION_KEY, "FILE", 0, "The client's key (default: NAME.key beside the cluster file)",
-     0},
+    {"key-file", OPTION_KEY, "FILE", 0,
+     "The client's key (default: NAME.key beside the cluster file)", 0},
+    {"key", 0, NULL, OPTION_ALIAS, NULL, 0},
     {"dc", OPTION_DC, "NAME", 0, "Where this runs: nodes of this datacenter come first", 0},
     {"timeout", OPTION_TIMEOUT, "DURATION", 0, "How long to try: 500ms, 10s (default), 1m", 0},
     {0},
@@ -37,6 +38,8 @@ static const struct argp_option cluster_options[] = {
     {                                                                                              \
         NULL, key, "N", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 20                              \
     }
+
+#define CLUSTER_OPTIONS (sizeof cluster_options / sizeof cluster_options[0])
 
 static const struct argp_option general_options[] = {
     {NULL, 0, NULL, 0, "In general:", 20},
@@ -139,6 +142,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return call->rc == 0 ? 0 : EINVAL;
 }
 
+/* Those of cluster_options of whose names the subcommand has no option of its own. */
+static void cluster_options_of(const struct command *command, struct argp_option *out)
+{
+    for (size_t i = 0; i < CLUSTER_OPTIONS; i++) {
+        const struct argp_option *own = command->options;
+        const char *name = cluster_options[i].name;
+        while (name != NULL && own != NULL && own->name != NULL && strcmp(own->name, name) != 0)
+            own++;
+        if (name == NULL || own == NULL || own->name == NULL)
+            *out++ = cluster_options[i];
+    }
+}
+
 static int check_words(const struct command_call *call)
 {
     const struct command *c = call->command;
@@ -152,7 +168,9 @@ static int check_words(const struct command_call *call)
 static int run(const struct command *command, int argc, char **argv)
 {
     const struct argp general = {.options = general_options, .parser = parse_general};
-    const struct argp cluster = {.options = cluster_options, .parser = parse_cluster};
+    struct argp_option shared[CLUSTER_OPTIONS];
+    cluster_options_of(command, shared);
+    const struct argp cluster = {.options = shared, .parser = parse_cluster};
     const struct argp_child children[] = {
         {&general, 0, NULL, 20}, {command->connects ? &cluster : NULL, 0, NULL, 10}, {0}};
     char doc[4096], name[64];

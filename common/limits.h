@@ -50,13 +50,13 @@
 #define RECORD_BYTES_MAX 65535u
 
 /* work in flight: over these, OVERLOADED */
-#define LED_MAX              20000u /* transactions that one coordinator leads */
-#define ACCEPTED_MAX         200000u /* transactions in memory of one coordinator, finished ones too */
-#define PREPARING_MAX        20000u /* transactions locking or prepared at one participant */
-#define READS_WAITING_MAX    10000u /* strong reads waiting at one participant */
-#define OUTCOME_WAITERS_MAX  16u    /* clients waiting for the outcome of one transaction */
-#define CONNECTIONS_MAX      2048u  /* sockets that one node accepts */
-#define HANDSHAKES_MAX       256u   /* of these, not authenticated yet */
+#define LED_MAX              20000u  /* transactions that one coordinator leads */
+#define ACCEPTED_MAX         200000u /* in memory of one coordinator, finished ones too */
+#define PREPARING_MAX        20000u  /* transactions locking or prepared at one participant */
+#define READS_WAITING_MAX    10000u  /* strong reads waiting at one participant */
+#define OUTCOME_WAITERS_MAX  16u     /* clients waiting for the outcome of one transaction */
+#define CONNECTIONS_MAX      2048u   /* sockets that one node accepts */
+#define HANDSHAKES_MAX       256u    /* of these, not authenticated yet */
 #define SEND_QUEUE_BYTES_MAX (64u * 1024u * 1024u) /* unsent bytes per connection */
 #define STORAGE_QUEUE_MAX    65536u                /* jobs waiting for the storage thread */
 #define STORAGE_BATCH_MAX    4096u                 /* jobs in one group commit */
@@ -69,8 +69,9 @@
 #define CLOCK_AHEAD_MS_DEFAULT 5000u
 #define TXID_SKEW_MS_DEFAULT   300000u
 #define PRIORITY_AGE_MS_MAX    60000u /* how much older than its txid a priority may claim to be */
-#define CLOCK_CEILING_STEP_MS  1000u  /* well below CLOCK_AHEAD_MS_DEFAULT: a restart begins there \
-                                       */
+#define CLOCK_CEILING_STEP_MS                                                                      \
+    1000u /* well below CLOCK_AHEAD_MS_DEFAULT: a restart begins there                             \
+           */
 #define HANDSHAKE_TIMEOUT_MS 5000u
 #define PING_INTERVAL_MS     1000u
 #define PEER_SILENT_MS       5000u /* a connection that was silent for so long is closed */

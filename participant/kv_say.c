@@ -23,13 +23,13 @@ const char *kv_quote(struct bytes b, char *out)
         shown += len;
     }
     *to++ = '\'';
-    strcpy(to, i < b.len ? "..." : "");
+    memcpy(to, i < b.len ? "..." : "", i < b.len ? sizeof "..." : 1);
     return out;
 }
 
 const char *kv_quote_cell(const struct kv_cell *cell, char *out)
 {
-    return cell->live ? kv_quote(cell->value, out) : strcpy(out, "nothing");
+    return cell->live ? kv_quote(cell->value, out) : memcpy(out, "nothing", sizeof "nothing");
 }
 
 void kv_say(struct kv_say *say, const char *format, ...)

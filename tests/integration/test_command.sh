@@ -96,7 +96,15 @@ check 'a broken cluster file is bad configuration' 78 '' 'broken.yaml' get a -c 
 
 # ---- init ----
 
-port=$((20000 + RANDOM % 30000))
+# Below the ports that the system gives to outgoing connections, and nobody listens on six of them.
+free_ports() {
+    local i
+    for i in 0 1 2 3 4 5; do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$(($1 + i))") 2>/dev/null; then return 1; fi
+    done
+}
+port=$((20000 + RANDOM % 12000))
+until free_ports $port; do port=$((20000 + RANDOM % 12000)); done
 check 'init refuses an even number of coordinators' 64 '' 'even' init x --coordinators 2
 check 'init refuses a bad datacenter name' 64 '' 'name' init x --datacenters 'a,B c'
 check 'init refuses the same datacenter twice' 64 '' '.' init x --datacenters a,a
@@ -108,6 +116,16 @@ mkdir full && touch full/precious
 check 'init refuses a directory with something in it' 73 '' 'something in it' init full
 verdict 'and leaves it alone' "$([ "$(ls -A full)" = precious ]; echo $?)"
 check 'init says where it cannot make a directory' 73 '' 'No such file' init no/such/place
+mkdir there
+for dir in there not-there; do
+    # 8 KiB: enough for keys and the cluster file, not for a database
+    (trap '' XFSZ; ulimit -f 8; exec "$bin/assent" init $dir) >out 2>err
+    got=$?
+    verdict "init that fails half-way says so ($dir)" "$([ $got = 73 ] && grep -q '^assent: init: ' err; echo $?)" \
+        "$got $(cat out err)"
+done
+verdict 'and removes what it made, only that' "$([ -d there ] && [ -z "$(ls -A there)" ] && [ ! -e not-there ]; echo $?)" \
+    "$(ls -R there not-there 2>&1)"
 check 'init makes two datacenters with one coordinator' 0 '2 datacenters, 1 coordinator, 2 part' '' \
     init two --datacenters east,west --name pair
 verdict 'with the names that were given' \
@@ -237,6 +255,9 @@ check 'load of a bad row names it; its transaction is not begun' 65 '^loaded 2 r
 check 'rows before that transaction are there' 0 '^bad/a2' '' scan bad/
 verdict 'and no others' "$([ "$(wc -l <out)" = 2 ]; echo $?)" "$(cat out)"
 check 'load of a column that is not there' 65 '^loaded 0' "no column is named 'x'" load bad.csv --key x
+check 'load takes --key for a column, and --key-file' 0 '^loaded 251 rows' '' \
+    load services.csv --key port --prefix dc2/by-port/ --key-file c/app.key
+check 'has used the column' 0 '"name":"svc7"' '' get dc2/by-port/1007 --key c/app.key
 check 'load of a file that is not there' 66 '' 'nofile' load nofile
 check 'load of a format that is none' 64 '' 'csv or jsonl' load rows.jsonl --format xml
 

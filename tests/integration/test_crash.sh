@@ -220,9 +220,14 @@ done
 for child in "${children[@]}"; do wait "$child"; done
 children=()
 for output in "$WORK"/worker.*; do
-    sed -E 's/^((not )?ok) [0-9]+ - /\1 - /; /^[0-9]+ passed/d' "$output"
-    line=$(grep -E '^[0-9]+ passed' "$output") || { report 1 "$(basename "$output") ends by itself"; continue; }
-    passed=$((passed + ${line%% *}))
-    line=${line#*, }
-    failed=$((failed + ${line%% *}))
-done | awk '/^(not )?ok - / { n++; sub(/ok - /, "ok " n " - ") } { print }'
+    while IFS= read -r line; do
+        case $line in
+        'ok '*) report 0 "${line#ok * - }" ;;
+        'not ok '*) report 1 "${line#not ok * - }" ;;
+        [0-9]*' passed, '*) ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done <"$output"
+    grep -qE '^[0-9]+ passed, ' "$output" || report 1 "the cases of ${output##*/} end by themselves"
+done
+finish
