@@ -28,6 +28,10 @@
 #define TRANSFER_SECONDS 12
 #define KILL_AFTER_MS    6000
 #define READY_WAIT_MS    20000
+#define LOOK_MS          2000
+#define CUT_LOOK_MS      500 /* more than the round trip from ireland to tokyo */
+#define CUT_AFTER_MS     2000
+#define CUT_BOUND_MS     5000
 #define SETTLE_WAIT_MS   15000
 #define LATENCIES_MAX    65536
 #define FILE_BYTES_MAX   (1024 * 1024)
@@ -157,15 +161,15 @@ static long long status_value(const assent_node *node, const char *name)
     return -1;
 }
 
-/* Whether every running node is reachable from the datacenter, and how many transactions are in
- * doubt. */
-static bool look(struct demo *d, int dc, int expected, long long *in_doubt)
+/* Whether as many nodes as expected are reachable from the datacenter, and how many transactions
+ * are in doubt. */
+static bool look(struct demo *d, int dc, int expected, uint32_t timeout_ms, long long *in_doubt)
 {
     assent_node *nodes;
     size_t n;
     int reachable = 0;
     *in_doubt = 0;
-    if (assent_nodes(d->db[dc], 2000, &nodes, &n) != ASSENT_OK)
+    if (assent_nodes(d->db[dc], timeout_ms, &nodes, &n) != ASSENT_OK)
         return false;
     for (size_t i = 0; i < n; i++) {
         long long value = status_value(&nodes[i], "in_doubt");
@@ -182,7 +186,7 @@ static bool wait_ready(struct demo *d)
     uint64_t end = now_ms() + READY_WAIT_MS;
     long long in_doubt;
     for (int dc = 0; dc < DATACENTERS; dc++) {
-        while (!look(d, dc, NODES, &in_doubt)) {
+        while (!look(d, dc, NODES, LOOK_MS, &in_doubt)) {
             if (now_ms() > end)
                 return false;
             sleep_ms(100);
@@ -506,7 +510,7 @@ static void wait_settled(struct demo *d)
     long long in_doubt = 1;
     bool seen = false;
     while (now_ms() - start < SETTLE_WAIT_MS) {
-        seen = look(d, 1, NODES - 1, &in_doubt);
+        seen = look(d, 1, NODES - 1, LOOK_MS, &in_doubt);
         if (seen && in_doubt == 0)
             break;
         sleep_ms(50);
@@ -522,8 +526,51 @@ static void restart_leader(struct demo *d)
     for (int i = 0; i < d->processes; i++)
         if (!process_alive(&d->process[i]))
             process_start(&d->process[i]);
-    check(d, wait_ready(d) && look(d, 0, NODES, &in_doubt) && in_doubt == 0,
+    check(d, wait_ready(d) && look(d, 0, NODES, LOOK_MS, &in_doubt) && in_doubt == 0,
           "%s-c restarted, and all six nodes are connected again", dc_names[0]);
+}
+
+static void start_tellers(struct demo *d, struct teller *teller, int n, atomic_bool *stop,
+                          atomic_int *phase, atomic_int *under_way)
+{
+    for (int i = 0; i < n; i++) {
+        teller[i].demo = d;
+        teller[i].dc = i / TRANSFER_THREADS;
+        teller[i].seed = (uint64_t)i + 1;
+        teller[i].stop = stop;
+        teller[i].phase = phase;
+        teller[i].under_way = &under_way[teller[i].dc];
+        for (int k = 0; k < PHASES * DATACENTERS; k++)
+            teller[i].latency_us[k / DATACENTERS][k % DATACENTERS] =
+                xcalloc(LATENCIES_MAX, sizeof(uint32_t));
+        pthread_create(&teller[i].thread, NULL, teller_main, &teller[i]);
+    }
+}
+
+static void join_tellers(struct teller *teller, int n, int *committed, int *aborted, int *unknown)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_join(teller[i].thread, NULL);
+        *committed += teller[i].committed;
+        *aborted += teller[i].aborted;
+        *unknown += teller[i].unknown;
+    }
+}
+
+static void free_tellers(struct teller *teller, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < PHASES * DATACENTERS; k++)
+            free(teller[i].latency_us[k / DATACENTERS][k % DATACENTERS]);
+}
+
+static void check_money(struct demo *d)
+{
+    const long long total = (long long)DATACENTERS * ACCOUNTS * MONEY;
+    for (int dc = 0; dc < DATACENTERS; dc++) {
+        long long sum = audit(d, dc);
+        check(d, sum == total, "the accounts add up to %lld, as seen from %s", sum, dc_names[dc]);
+    }
 }
 
 static void show_money(struct demo *d)
@@ -532,48 +579,59 @@ static void show_money(struct demo *d)
     int n = DATACENTERS * TRANSFER_THREADS, committed = 0, aborted = 0, unknown = 0;
     atomic_bool stop = false;
     atomic_int under_way[DATACENTERS] = {0}, phase = PHASE_CALM;
-    const long long total = (long long)DATACENTERS * ACCOUNTS * MONEY;
     section("2. Money between datacenters, while the leading coordinator is killed");
     assent_status s = assent_run(d->db[0], build_accounts, NULL, 0, NULL);
     check(d, s == ASSENT_OK, "%d accounts of %d opened in one transaction%s%s",
           DATACENTERS * ACCOUNTS, MONEY, s == ASSENT_OK ? "" : ": ",
           s == ASSENT_OK ? "" : assent_error());
-    for (int i = 0; i < n; i++) {
-        teller[i].demo = d;
-        teller[i].dc = i / TRANSFER_THREADS;
-        teller[i].seed = (uint64_t)i + 1;
-        teller[i].stop = &stop;
-        teller[i].phase = &phase;
-        teller[i].under_way = &under_way[teller[i].dc];
-        for (int k = 0; k < PHASES * DATACENTERS; k++)
-            teller[i].latency_us[k / DATACENTERS][k % DATACENTERS] =
-                xcalloc(LATENCIES_MAX, sizeof(uint32_t));
-        pthread_create(&teller[i].thread, NULL, teller_main, &teller[i]);
-    }
+    start_tellers(d, teller, n, &stop, &phase, under_way);
     sleep_ms(KILL_AFTER_MS);
     atomic_store(&phase, PHASE_DEAD);
     kill_leader(d, &under_way[0]);
     sleep_ms(TRANSFER_SECONDS * 1000 - KILL_AFTER_MS);
     atomic_store(&stop, true);
-    for (int i = 0; i < n; i++) {
-        pthread_join(teller[i].thread, NULL);
-        committed += teller[i].committed;
-        aborted += teller[i].aborted;
-        unknown += teller[i].unknown;
-    }
+    join_tellers(teller, n, &committed, &aborted, &unknown);
     printf("  %d transfers committed, %d aborted, %d with unknown outcome\n", committed, aborted,
            unknown);
     check(d, committed > 0 && unknown == 0, "every transfer's outcome is known");
     wait_settled(d);
-    for (int dc = 0; dc < DATACENTERS; dc++) {
-        long long sum = audit(d, dc);
-        check(d, sum == total, "the accounts add up to %lld, as seen from %s", sum, dc_names[dc]);
-    }
+    check_money(d);
     restart_leader(d);
     show_latency(teller, n);
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < PHASES * DATACENTERS; k++)
-            free(teller[i].latency_us[k / DATACENTERS][k % DATACENTERS]);
+    free_tellers(teller, n);
+}
+
+/* The leaders' datacenter loses all its links while they commit: the others decide without it. */
+static void show_cut(struct demo *d)
+{
+    static struct teller teller[TRANSFER_THREADS];
+    int committed = 0, aborted = 0, unknown = 0;
+    atomic_bool stop = false;
+    atomic_int under_way[DATACENTERS] = {0}, phase = PHASE_CALM;
+    long long in_doubt = 1;
+    section("3. The leaders' datacenter cut off in mid-commit");
+    start_tellers(d, teller, TRANSFER_THREADS, &stop, &phase, under_way);
+    sleep_ms(CUT_AFTER_MS);
+    wan_isolate(d->wan, 0, true);
+    uint64_t cut = now_ms();
+    atomic_store(&stop, true);
+    printf("  all links of %s are cut, with %d commits under way\n", dc_names[0],
+           atomic_load(&under_way[0]));
+    while (in_doubt != 0 && now_ms() - cut < SETTLE_WAIT_MS)
+        if (!look(d, 1, NODES - 2, CUT_LOOK_MS, &in_doubt))
+            in_doubt = 1;
+    uint64_t decided = now_ms() - cut;
+    check(d, in_doubt == 0 && decided < CUT_BOUND_MS,
+          "%s and %s decided without it: nobody there in doubt after %.1f s", dc_names[1],
+          dc_names[2], (double)decided / 1000);
+    wan_isolate(d->wan, 0, false);
+    join_tellers(teller, TRANSFER_THREADS, &committed, &aborted, &unknown);
+    printf("  links healed; %d transfers committed, %d aborted, %d with unknown outcome\n",
+           committed, aborted, unknown);
+    check(d, unknown == 0, "every transfer's outcome is known");
+    check(d, wait_ready(d), "all six nodes are connected again");
+    check_money(d);
+    free_tellers(teller, TRANSFER_THREADS);
 }
 
 /* ---- */
@@ -614,6 +672,8 @@ int demo_main(const char *dir, bool keep)
         show_load(&d);
     if (d.failed == 0)
         show_money(&d);
+    if (d.failed == 0)
+        show_cut(&d);
     if (keep && d.failed == 0)
         keep_up(&d);
     for (int i = 0; i < DATACENTERS; i++)

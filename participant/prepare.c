@@ -201,10 +201,13 @@ void prepare_locked(struct participant *p, struct branch *b)
                    b->prepare_ts, prepared_record_encode(&record), blob_ref(m->ops));
 }
 
+/* The whole time-out before the first question, half of it between questions. */
 static void in_doubt_timer(struct participant *p, struct branch *b)
 {
-    timer_set(&p->timers, &b->timer,
-              p->now_us + participant_jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
+    uint64_t wait_us = p->config.in_doubt_timeout_ms * UINT64_C(1000);
+    if (b->inquiries > 0)
+        wait_us /= 2;
+    timer_set(&p->timers, &b->timer, p->now_us + participant_jitter(p, wait_us));
 }
 
 void prepare_stored(struct participant *p, struct branch *b, const struct event_stored *s)
