@@ -73,6 +73,7 @@
     1000u /* well below CLOCK_AHEAD_MS_DEFAULT: a restart begins there                             \
            */
 #define HANDSHAKE_TIMEOUT_MS 5000u
+#define STORAGE_LAZY_US      500u /* how long a batch of only lazy jobs waits for others */
 #define PING_INTERVAL_MS     1000u
 #define PEER_SILENT_MS       5000u /* a connection that was silent for so long is closed */
 

@@ -220,6 +220,15 @@ static void work_done(struct storage_job *job)
     work_free(w);
 }
 
+/* Records that a decision is carried out or done with: the next transaction's may share their sync.
+ */
+static bool is_lazy(const struct work *w)
+{
+    enum record_kind kind = w->record.kind;
+    return w->kind == WORK_RECORD && (kind == RECORD_COMMITTED || kind == RECORD_ABORTED ||
+                                      kind == RECORD_FINISHED || kind == RECORD_WATERMARK);
+}
+
 static void submit(struct daemon *d, struct effect *effect)
 {
     static const enum work_kind kinds[] = {[EFFECT_PERSIST] = WORK_RECORD,
@@ -234,6 +243,7 @@ static void submit(struct daemon *d, struct effect *effect)
     effect->record.body = NULL;
     effect->ops = NULL;
     TAILQ_CONCAT(&w->then, &effect->then, link);
+    w->job.lazy = is_lazy(w);
     if (w->kind == WORK_RECORD || w->kind == WORK_PREPARE)
         crashpoint("before-store", record_name(w->record.kind));
     storage_submit(d->storage, &w->job);

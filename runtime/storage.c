@@ -42,6 +42,8 @@ struct storage {
     struct storage_jobs queue;
     struct storage_jobs finished;
     struct store_stats stats;
+    uint32_t urgent;      /* of the queue: jobs that are not lazy */
+    uint64_t lazy_due_us; /* when a queue of only lazy jobs is taken */
     bool stopping;
     bool stopped;
     /* the thread's own */
@@ -144,6 +146,13 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static _Noreturn void stop_process(const struct log_store *store)
 {
     fprintf(stderr,
@@ -204,23 +213,40 @@ static void apply_backlog(struct storage *s)
     apply_chunk(s, 0);
 }
 
-/* With the mutex held: until there is a job, or an apply or another try is due. */
+/* With the mutex held: whether what is queued is worth a batch now. */
+static bool queue_ripe(const struct storage *s)
+{
+    if (TAILQ_EMPTY(&s->queue))
+        return false;
+    return s->urgent > 0 || s->stopping || s->lazy_due_us <= now_us();
+}
+
+/* With the mutex held: when to look again with nothing new queued, in microseconds; UINT64_MAX:
+ * never. */
+static uint64_t next_look_us(const struct storage *s)
+{
+    uint64_t due_ms = TAILQ_EMPTY(&s->kept) ? apply_due_ms(s) : s->retry_at_ms;
+    uint64_t due_us = due_ms == UINT64_MAX ? UINT64_MAX : due_ms * 1000;
+    if (!TAILQ_EMPTY(&s->queue) && s->lazy_due_us < due_us)
+        due_us = s->lazy_due_us;
+    return due_us;
+}
+
+/* With the mutex held: until there is a batch, or an apply or another try is due. */
 static void wait_for_work(struct storage *s)
 {
-    while (TAILQ_EMPTY(&s->queue)) {
-        uint64_t due = apply_due_ms(s);
+    while (!queue_ripe(s)) {
+        uint64_t due_us = next_look_us(s);
         if (s->stopping && TAILQ_EMPTY(&s->kept))
             return;
-        if (!TAILQ_EMPTY(&s->kept))
-            due = s->retry_at_ms;
-        if (due <= now_ms())
+        if (due_us <= now_us())
             return;
-        if (due == UINT64_MAX) {
+        if (due_us == UINT64_MAX) {
             pthread_cond_wait(&s->work, &s->mutex);
             continue;
         }
-        struct timespec until = {.tv_sec = (time_t)(due / 1000),
-                                 .tv_nsec = (long)(due % 1000) * 1000000};
+        struct timespec until = {.tv_sec = (time_t)(due_us / 1000000),
+                                 .tv_nsec = (long)(due_us % 1000000) * 1000};
         pthread_cond_timedwait(&s->work, &s->mutex, &until);
     }
 }
@@ -242,6 +268,7 @@ static void take_batch(struct storage *s, struct storage_jobs *batch, bool waiti
         move_first(&s->kept, batch);
     for (; taken < STORAGE_BATCH_MAX && !TAILQ_EMPTY(&s->queue); taken++) {
         bool keep = hold && !TAILQ_FIRST(&s->queue)->refusable;
+        s->urgent -= !TAILQ_FIRST(&s->queue)->lazy;
         move_first(&s->queue, keep ? &s->kept : batch);
     }
 }
@@ -399,6 +426,9 @@ void storage_submit(struct storage *s, struct storage_job *job)
     bool refused = refuse_at_once(s, job);
     if (!refused) {
         job->status = ASSENT_OK;
+        if (TAILQ_EMPTY(&s->queue))
+            s->lazy_due_us = now_us() + STORAGE_LAZY_US;
+        s->urgent += !job->lazy;
         TAILQ_INSERT_TAIL(&s->queue, job, link);
         atomic_fetch_add(&s->queued, 1);
         pthread_cond_signal(&s->work);

@@ -32,6 +32,7 @@ struct storage_job {
     assent_status status;
     bool
         refusable; /* may fail with ASSENT_DISK_FULL or ASSENT_OVERLOADED, and overtake kept jobs */
+    bool lazy;     /* nobody waits for it at once: a batch may wait STORAGE_LAZY_US for company */
     bool reads_only; /* run() appends nothing: the batch may need no sync */
 };
 
