@@ -19,7 +19,10 @@
 #define BACKOFF_MS_MIN  20u
 #define BACKOFF_MS_MAX  500u
 #define UNSENT_RETRY_US 20000u
-#define MARGIN_US_MAX   1000000u
+/* How long a commit waits for the own datacenter's coordinator while a farther one is connected
+ * already: a wide-area round trip more would cost about as much. */
+#define NEAR_WAIT_US  200000u
+#define MARGIN_US_MAX 1000000u
 
 static const struct sm_state session_states[] = {
     [SESSION_START] = {"start", SM_TO(SESSION_SENT) | SM_TO(SESSION_ASKING) | SM_TO(SESSION_DONE)},
@@ -136,6 +139,21 @@ static struct msg *commit_message(const struct session *s, const struct session_
     return m;
 }
 
+/* Whether a coordinator of the own datacenter is being dialled for the first time. */
+static bool near_may_come(const struct roster *r, node_id avoid)
+{
+    bool may = false;
+    for (node_id id = 1; id <= r->highest; id++) {
+        const struct roster_node *node = &r->node[id];
+        if (node->role != ROLE_COORDINATOR || !node->near || id == avoid)
+            continue;
+        if (node->up)
+            return false;
+        may |= !node->failing;
+    }
+    return may;
+}
+
 /* START: the nearest connected coordinator becomes the home. */
 static void session_commit(struct session *s, const struct session_event *e,
                            struct session_effects *out)
@@ -146,6 +164,12 @@ static void session_commit(struct session *s, const struct session_event *e,
     if (home == 0) {
         if (s->avoid != 0)
             s->wake_us = e->now_us + UNSENT_RETRY_US;
+        return;
+    }
+    if (s->near_until_us == 0)
+        s->near_until_us = e->now_us + NEAR_WAIT_US;
+    if (e->now_us < s->near_until_us && near_may_come(e->roster, s->avoid)) {
+        s->wake_us = s->near_until_us;
         return;
     }
     const struct roster_node *node = &e->roster->node[home];

@@ -65,9 +65,10 @@ struct session {
     enum session_state state;
     struct session_config config;
     struct prng prng;
-    bool may_have_left;   /* COMMIT was queued for the home */
-    node_id avoid;        /* START: could not take the COMMIT just now */
-    node_id asked;        /* ASKING: the question is there; 0: nowhere */
+    bool may_have_left;     /* COMMIT was queued for the home */
+    uint64_t near_until_us; /* START: until then it waits for the own datacenter's coordinator */
+    node_id avoid;          /* START: could not take the COMMIT just now */
+    node_id asked;          /* ASKING: the question is there; 0: nowhere */
     uint64_t asked_round; /* ASKING: bit i: coordinator i of the round was asked (see session.c) */
     uint32_t attempt;     /* questions without an outcome so far, for the back-off */
     bool pending;         /* the last answer was PENDING */

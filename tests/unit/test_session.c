@@ -169,6 +169,7 @@ static void commit_goes_to_the_own_datacenter_and_names_it_as_home(void **state)
 static void without_the_own_datacenter_commit_goes_to_the_shortest_round_trip(void **state)
 {
     struct world *w = *state;
+    w->roster.node[1].failing = true;
     w->roster.node[2].up = w->roster.node[3].up = true;
     w->roster.node[2].rtt_us = 30000;
     start(w, false);
@@ -262,6 +263,7 @@ static void only_an_outcome_ends_a_sent_commit(void **state)
 static void commit_waits_for_a_coordinator_and_takes_the_first(void **state)
 {
     struct world *w = *state;
+    w->roster.node[1].failing = true;
     start(w, false);
     assert_null(w->out.msg);
     up(w, 12, 1); /* a participant is no coordinator */
@@ -269,6 +271,26 @@ static void commit_waits_for_a_coordinator_and_takes_the_first(void **state)
     up(w, 3, 7);
     assert_sent(w, 3, MSG_COMMIT);
     assert_int_equal(w->out.msg->head.home.incarnation, 7);
+}
+
+static void commit_waits_a_moment_for_the_own_datacenter_that_is_being_dialled(void **state)
+{
+    struct world *w = *state;
+    start(w, false);
+    up(w, 3, 7);
+    assert_null(w->out.msg);
+    up(w, 1, 8);
+    assert_sent(w, 1, MSG_COMMIT);
+}
+
+static void commit_does_not_wait_long_for_the_own_datacenter(void **state)
+{
+    struct world *w = *state;
+    start(w, false);
+    up(w, 3, 7);
+    assert_null(w->out.msg);
+    tick(w, SECOND / 2);
+    assert_sent(w, 3, MSG_COMMIT);
 }
 
 static void no_coordinator_until_the_deadline_is_not_sent(void **state)
@@ -846,6 +868,8 @@ int main(void)
         IN_WORLD(an_abort_carries_its_reason_its_place_and_its_sentence),
         IN_WORLD(only_an_outcome_ends_a_sent_commit),
         IN_WORLD(commit_waits_for_a_coordinator_and_takes_the_first),
+        IN_WORLD(commit_waits_a_moment_for_the_own_datacenter_that_is_being_dialled),
+        IN_WORLD(commit_does_not_wait_long_for_the_own_datacenter),
         IN_WORLD(no_coordinator_until_the_deadline_is_not_sent),
         IN_WORLD(a_deadline_that_is_over_sends_nothing),
         IN_WORLD(what_could_not_be_queued_goes_to_another_coordinator_as_its_home),
