@@ -116,6 +116,19 @@ static void send_message(struct daemon *d, struct addr to, struct msg *m)
     crashpoint("after-send", msg_name(m->type));
 }
 
+/* The record keeps the txid that was asked for, whatever was found. */
+static assent_status work_lookup(struct work *w, struct sqlite3 *db)
+{
+    const struct daemon_role *role = w->daemon->role;
+    const struct txid txid = w->record.txid;
+    blob_unref(w->record.body);
+    w->record = (struct record){0};
+    w->found = false;
+    assent_status status = role->lookup(role->arg, db, &txid, &w->found, &w->record);
+    w->record.txid = txid;
+    return status;
+}
+
 static assent_status work_run(struct storage_job *job, struct log_store *store)
 {
     struct work *w = (struct work *)job;
@@ -126,8 +139,7 @@ static assent_status work_run(struct storage_job *job, struct log_store *store)
     w->verdict = (struct daemon_verdict){0};
     switch (w->kind) {
     case WORK_LOOKUP:
-        w->found = false;
-        return role->lookup(role->arg, db, &w->record.txid, &w->found, &w->record);
+        return work_lookup(w, db);
     case WORK_READ:
         role->read(role->arg, db, w->ops, &w->verdict);
         return ASSENT_OK;

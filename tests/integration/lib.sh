@@ -14,6 +14,8 @@ ASSENT=$BUILD/assent
 # must reach it only when something hangs.
 DEADLINE=${DEADLINE:-90}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/assent-test.XXXXXX") || exit 1
+# The shell's own remarks, most of them about processes that were killed; cleanup() shows the others.
+exec 2>"$WORK/shell.err"
 export ASSENT_LOG=json
 unset ASSENT_CRASH_AT ASSENT_CLUSTER
 children=()
@@ -97,9 +99,10 @@ finish() {
 
 cleanup() {
     local status=$? p log
-    for p in "${children[@]}"; do kill "$p"; done 2>/dev/null
-    for p in "${pid[@]}"; do kill -9 "$p"; done 2>/dev/null
-    wait 2>/dev/null
+    for p in "${children[@]}"; do kill "$p"; done
+    for p in "${pid[@]}"; do kill -9 "$p"; done
+    wait
+    grep -vE ' Killed | Terminated ' "$WORK/shell.err" | sed 's/^/# /'
     if [ "$failed" != 0 ] && [ -n "${cluster-}" ]; then
         for log in "$cluster"/*.log; do
             [ -e "$log" ] && printf '    # --- end of %s\n' "${log##*/}" && tail -n 12 "$log" | cut -c 1-400 | sed 's/^/    # /'
