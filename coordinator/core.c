@@ -13,7 +13,6 @@
 
 #define SECOND_US        1000000u
 #define MEMORY_WINDOW_MS 120000u /* finished transactions younger than this stay in memory */
-#define STASH_MAX        64u
 
 static const struct sm_state txn_states[] = {
     [TXN_KNOWN] = {"KNOWN", SM_TO(TXN_COLLECTING) | SM_TO(TXN_ASKING) | SM_TO(TXN_PROMISING) |
@@ -32,13 +31,6 @@ static const struct sm_state txn_states[] = {
     [TXN_FINISHED] = {"FINISHED", 0},
 };
 static const struct sm_table txn_table = {"transaction", 11, txn_states};
-
-struct stashed {
-    TAILQ_ENTRY(stashed) link;
-    struct addr from;
-    struct msg *msg;
-    struct client_name client;
-};
 
 void txn_move(struct txn *t, enum txn_state to)
 {
@@ -140,32 +132,19 @@ struct coordinator *coordinator_new(const struct coordinator_config *config)
     TAILQ_INIT(&c->finished);
     c->second.kind = TIMER_SECOND;
     c->forget_timer.kind = TIMER_FORGET;
-    c->clock_known[c->self_index] = true;
+    c->clocks.n = config->coordinators;
+    clocks_heard(&c->clocks, c->self_index, 0);
     return c;
-}
-
-static void lookup_free(struct coordinator *c, struct lookup *l)
-{
-    struct stashed *s;
-    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
-        TAILQ_REMOVE(&l->stashed, s, link);
-        msg_unref(s->msg);
-        free(s);
-    }
-    HASH_DELETE(hh, c->lookups, l);
-    free(l);
 }
 
 void coordinator_free(struct coordinator *c)
 {
     struct txn *t, *next;
-    struct lookup *l, *next_lookup;
     if (c == NULL)
         return;
     HASH_ITER (hh, c->txns, t, next)
         txn_remove(c, t);
-    HASH_ITER (hh, c->lookups, l, next_lookup)
-        lookup_free(c, l);
+    stash_free(&c->stash);
     free(c);
 }
 
@@ -270,28 +249,11 @@ void coordinator_stop(struct coordinator *c)
     c->stopping = true;
 }
 
-/* W: the median of the coordinators' clocks, less the retention; only with a majority heard (4.5).
- */
 static void advance_watermark(struct coordinator *c)
 {
-    int64_t ahead[COORDINATORS_MAX];
-    int n = 0;
-    for (int i = 0; i < c->config.coordinators; i++) {
-        if (!c->clock_known[i])
-            continue;
-        int at = n++;
-        for (; at > 0 && ahead[at - 1] > c->clock_ahead_ms[i]; at--)
-            ahead[at] = ahead[at - 1];
-        ahead[at] = c->clock_ahead_ms[i];
-    }
-    if (n <= c->f)
-        return;
-    int64_t ms = (int64_t)c->wall_ms + ahead[(n - 1) / 2] - (int64_t)c->config.retention_ms;
-    if (ms <= 0)
-        return;
-    hlc_ts to = hlc_from_ms((uint64_t)ms);
-    uint64_t step_ms = c->config.retention_ms / 64;
-    if (to <= c->watermark_emitted || hlc_to_ms(to - c->watermark_emitted) < step_ms)
+    hlc_ts to =
+        clocks_watermark(&c->clocks, c->wall_ms, c->config.retention_ms, c->watermark_emitted);
+    if (to == 0)
         return;
     c->watermark_emitted = to;
     effect_persist(c->effects, RECORD_WATERMARK, NULL, to, NULL);
@@ -315,58 +277,32 @@ static void evict(struct coordinator *c)
 static void on_message(struct coordinator *c, const struct event *e);
 
 /* Keeps a message about a transaction that only the disk may know; false if it need not wait. */
-static bool stash(struct coordinator *c, const struct event *e)
+static bool must_look_up(struct coordinator *c, const struct event *e)
 {
     const struct txid *txid = &e->msg->head.txid;
-    struct lookup *l;
     if (txid_ms(txid) >= c->memory_floor_ms || txid_route(txid) != 0)
         return false;
-    HASH_FIND(hh, c->lookups, txid, sizeof *txid, l);
-    if (l == NULL) {
-        l = xcalloc(1, sizeof *l);
-        l->txid = *txid;
-        TAILQ_INIT(&l->stashed);
-        HASH_ADD(hh, c->lookups, txid, sizeof l->txid, l);
+    if (stash_keep(&c->stash, e))
         effect_lookup(c->effects, txid);
-    }
-    if (l->n++ >= STASH_MAX)
-        return true; /* dropped: every message is repeated by its sender */
-    struct stashed *s = xcalloc(1, sizeof *s);
-    s->from = e->from;
-    s->msg = msg_ref(e->msg);
-    if (e->client != NULL)
-        s->client = *e->client;
-    TAILQ_INSERT_TAIL(&l->stashed, s, link);
     return true;
+}
+
+static void again(void *arg, const struct event *e)
+{
+    on_message(arg, e);
 }
 
 static void on_loaded(struct coordinator *c, const struct event *e)
 {
-    struct lookup *l;
-    HASH_FIND(hh, c->lookups, &e->loaded.txid, sizeof e->loaded.txid, l);
-    if (l == NULL)
-        return;
-    struct txn *t = txn_find(c, &e->loaded.txid);
-    if (t == NULL) {
-        struct stashed *first = TAILQ_FIRST(&l->stashed);
+    const struct txid txid = e->loaded.txid;
+    const struct tx_head *head = stash_head(c->stash, &txid);
+    if (txn_find(c, &txid) == NULL) {
         if (e->loaded.record != NULL)
             coordinator_restore(c, e->loaded.record);
-        else if (first != NULL)
-            txn_add(c, &first->msg->head);
+        else if (head != NULL)
+            txn_add(c, head);
     }
-    struct stashed *s;
-    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
-        struct event again = *e;
-        TAILQ_REMOVE(&l->stashed, s, link);
-        again.kind = EVENT_MESSAGE;
-        again.from = s->from;
-        again.client = &s->client;
-        again.msg = s->msg;
-        on_message(c, &again);
-        msg_unref(s->msg);
-        free(s);
-    }
-    lookup_free(c, l);
+    stash_replay(&c->stash, &txid, e, again, c);
 }
 
 /* A message that is about a transaction, with the transaction found or made. */
@@ -475,7 +411,7 @@ static void on_message(struct coordinator *c, const struct event *e)
         return;
     }
     struct txn *t = txn_find(c, &m->head.txid);
-    if (t == NULL && stash(c, e))
+    if (t == NULL && must_look_up(c, e))
         return;
     if (m->type == MSG_COMMIT) {
         leader_commit(c, e);
@@ -590,10 +526,8 @@ void coordinator_step(struct coordinator *c, const struct event *e, struct effec
         break;
     case EVENT_PEER_CLOCK:
         from = coordinator_index(c, e->peer.node);
-        if (from >= 0) {
-            c->clock_known[from] = true;
-            c->clock_ahead_ms[from] = e->peer.clock_ahead_ms;
-        }
+        if (from >= 0)
+            clocks_heard(&c->clocks, from, e->peer.clock_ahead_ms);
         break;
     case EVENT_READ_DONE:
     case EVENT_CLIENT_DOWN:

@@ -23,8 +23,10 @@
 
 #include <uthash.h>
 
+#include "common/clocks.h"
 #include "common/prng.h"
 #include "common/sm.h"
+#include "common/stash.h"
 #include "common/timers.h"
 #include "coordinator/core.h"
 #include "coordinator/record.h"
@@ -117,14 +119,6 @@ struct txn {
     TAILQ_HEAD(, waiter) waiters;
 };
 
-/* A transaction that storage is looking up, and what came for it meanwhile. */
-struct lookup {
-    UT_hash_handle hh;
-    struct txid txid;
-    uint32_t n;
-    TAILQ_HEAD(, stashed) stashed;
-};
-
 enum core_timer { TIMER_TXN = 1, TIMER_WAITER, TIMER_SECOND, TIMER_FORGET };
 
 struct coordinator {
@@ -136,7 +130,7 @@ struct coordinator {
     struct hlc clock;
     struct prng prng;
     struct txn *txns;
-    struct lookup *lookups;
+    struct stash *stash; /* what came for transactions that storage is looking up */
     struct timers timers;
     struct timer second, forget_timer;
     TAILQ_HEAD(, txn) finished; /* oldest first */
@@ -145,8 +139,7 @@ struct coordinator {
     hlc_ts watermark_emitted;
     uint32_t up[NODES_MAX + 1]; /* incarnation of connected nodes, 0: not connected */
     bool is_participant[NODES_MAX + 1];
-    bool clock_known[COORDINATORS_MAX];
-    int64_t clock_ahead_ms[COORDINATORS_MAX];
+    struct clocks clocks;
     struct forget_entry forget[FORGET_MAX];
     uint16_t forget_n;
     uint32_t leading;

@@ -16,8 +16,10 @@
 
 #include <uthash.h>
 
+#include "common/clocks.h"
 #include "common/prng.h"
 #include "common/sm.h"
+#include "common/stash.h"
 #include "common/timers.h"
 #include "participant/core.h"
 #include "participant/record.h"
@@ -73,13 +75,6 @@ struct read {
     struct timer timer;
 };
 
-struct lookup {
-    UT_hash_handle hh;
-    struct txid txid;
-    uint32_t n;
-    TAILQ_HEAD(, stashed) stashed;
-};
-
 enum core_timer { TIMER_BRANCH = 1, TIMER_READ, TIMER_SECOND };
 
 struct participant {
@@ -93,7 +88,7 @@ struct participant {
     hlc_ts ceiling_emitted;
     struct prng prng;
     struct branch *branches;
-    struct lookup *lookups;
+    struct stash *stash; /* what came for transactions that storage is looking up */
     TAILQ_HEAD(, read) reads;
     uint32_t reads_n;
     uint64_t read_token;
@@ -105,8 +100,7 @@ struct participant {
     hlc_ts floor_emitted;
     uint32_t up[NODES_MAX + 1];
     uint32_t rtt_us[NODES_MAX + 1];
-    bool clock_known[COORDINATORS_MAX];
-    int64_t clock_ahead_ms[COORDINATORS_MAX];
+    struct clocks clocks;
     uint32_t active; /* LOCKING to ABORTING */
     bool stopping;
     struct participant_stats stats;

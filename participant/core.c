@@ -15,7 +15,6 @@
 #define MEMORY_WINDOW_MS 120000u
 #define MEMORY_MAX       200000u /* transactions in memory before finished ones are dropped early */
 #define CEILING_TICKS    1024u
-#define STASH_MAX        64u
 
 static const struct sm_state branch_states[] = {
     [BRANCH_NEW] = {"NEW", SM_TO(BRANCH_LOCKING) | SM_TO(BRANCH_PREPARING) |
@@ -31,12 +30,6 @@ static const struct sm_state branch_states[] = {
     [BRANCH_ABORTED] = {"ABORTED", 0},
 };
 static const struct sm_table branch_table = {"participant transaction", 8, branch_states};
-
-struct stashed {
-    TAILQ_ENTRY(stashed) link;
-    struct addr from;
-    struct msg *msg;
-};
 
 static bool is_active(int state)
 {
@@ -144,6 +137,7 @@ struct participant *participant_new(const struct participant_config *config,
     p->resource_copy = *resource;
     p->resource = &p->resource_copy;
     prng_seed(&p->prng, config->seed);
+    p->clocks.n = config->coordinators;
     timers_init(&p->timers);
     TAILQ_INIT(&p->finished);
     TAILQ_INIT(&p->reads);
@@ -151,22 +145,9 @@ struct participant *participant_new(const struct participant_config *config,
     return p;
 }
 
-static void lookup_free(struct participant *p, struct lookup *l)
-{
-    struct stashed *s;
-    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
-        TAILQ_REMOVE(&l->stashed, s, link);
-        msg_unref(s->msg);
-        free(s);
-    }
-    HASH_DELETE(hh, p->lookups, l);
-    free(l);
-}
-
 void participant_free(struct participant *p)
 {
     struct branch *b, *next;
-    struct lookup *l, *next_lookup;
     struct read *r;
     if (p == NULL)
         return;
@@ -174,8 +155,7 @@ void participant_free(struct participant *p)
         strong_read_free(p, r);
     HASH_ITER (hh, p->branches, b, next)
         branch_remove(p, b);
-    HASH_ITER (hh, p->lookups, l, next_lookup)
-        lookup_free(p, l);
+    stash_free(&p->stash);
     free(p);
 }
 
@@ -230,27 +210,10 @@ void participant_stop(struct participant *p)
     p->stopping = true;
 }
 
-/* The floor: the median of the coordinators' clocks, less the retention; only with a majority
- * heard. */
 static void advance_floor(struct participant *p)
 {
-    int64_t ahead[COORDINATORS_MAX];
-    int n = 0;
-    for (int i = 0; i < p->config.coordinators; i++) {
-        if (!p->clock_known[i])
-            continue;
-        int at = n++;
-        for (; at > 0 && ahead[at - 1] > p->clock_ahead_ms[i]; at--)
-            ahead[at] = ahead[at - 1];
-        ahead[at] = p->clock_ahead_ms[i];
-    }
-    if (n <= p->f)
-        return;
-    int64_t ms = (int64_t)p->wall_ms + ahead[(n - 1) / 2] - (int64_t)p->config.retention_ms;
-    if (ms <= 0)
-        return;
-    hlc_ts to = hlc_from_ms((uint64_t)ms);
-    if (to <= p->floor_emitted || hlc_to_ms(to - p->floor_emitted) < p->config.retention_ms / 64)
+    hlc_ts to = clocks_watermark(&p->clocks, p->wall_ms, p->config.retention_ms, p->floor_emitted);
+    if (to == 0)
         return;
     p->floor_emitted = to;
     effect_persist(p->effects, RECORD_WATERMARK, NULL, to, NULL);
@@ -276,26 +239,13 @@ static void evict(struct participant *p)
 }
 
 /* Keeps a message about a transaction that only the disk may know; false if it need not wait. */
-static bool stash(struct participant *p, const struct event *e)
+static bool must_look_up(struct participant *p, const struct event *e)
 {
     const struct txid *txid = &e->msg->head.txid;
-    struct lookup *l;
     if (txid_ms(txid) >= p->memory_floor_ms)
         return false;
-    HASH_FIND(hh, p->lookups, txid, sizeof *txid, l);
-    if (l == NULL) {
-        l = xcalloc(1, sizeof *l);
-        l->txid = *txid;
-        TAILQ_INIT(&l->stashed);
-        HASH_ADD(hh, p->lookups, txid, sizeof l->txid, l);
+    if (stash_keep(&p->stash, e))
         effect_lookup(p->effects, txid);
-    }
-    if (l->n++ >= STASH_MAX)
-        return true; /* dropped: every message is repeated by its sender */
-    struct stashed *s = xcalloc(1, sizeof *s);
-    s->from = e->from;
-    s->msg = msg_ref(e->msg);
-    TAILQ_INSERT_TAIL(&l->stashed, s, link);
     return true;
 }
 
@@ -316,17 +266,19 @@ static void branch_message(struct participant *p, const struct event *e, struct 
     }
 }
 
+static void again(void *arg, const struct event *e)
+{
+    struct participant *p = arg;
+    branch_message(p, e, branch_find(p, &e->msg->head.txid));
+}
+
 static void on_loaded(struct participant *p, const struct event *e)
 {
-    struct lookup *l;
+    const struct txid txid = e->loaded.txid;
+    const struct tx_head *head = stash_head(p->stash, &txid);
     const struct record *r = e->loaded.record;
-    HASH_FIND(hh, p->lookups, &e->loaded.txid, sizeof e->loaded.txid, l);
-    if (l == NULL)
-        return;
-    struct stashed *s = TAILQ_FIRST(&l->stashed);
-    struct branch *b = branch_find(p, &e->loaded.txid);
-    if (b == NULL && r != NULL && s != NULL) {
-        b = branch_add(p, &s->msg->head);
+    if (r != NULL && head != NULL && branch_find(p, &txid) == NULL) {
+        struct branch *b = branch_add(p, head);
         b->outcome_durable = true;
         if (r->kind == RECORD_COMMITTED)
             b->outcome = (struct outcome){OUTCOME_COMMITTED, r->ts, ASSENT_OK};
@@ -335,17 +287,7 @@ static void on_loaded(struct participant *p, const struct event *e)
                 (struct outcome){OUTCOME_ABORTED, 0, aborted_record_decode(blob_bytes(r->body))};
         branch_move(p, b, r->kind == RECORD_COMMITTED ? BRANCH_COMMITTED : BRANCH_ABORTED);
     }
-    while ((s = TAILQ_FIRST(&l->stashed)) != NULL) {
-        struct event again = *e;
-        TAILQ_REMOVE(&l->stashed, s, link);
-        again.kind = EVENT_MESSAGE;
-        again.from = s->from;
-        again.msg = s->msg;
-        branch_message(p, &again, branch_find(p, &s->msg->head.txid));
-        msg_unref(s->msg);
-        free(s);
-    }
-    lookup_free(p, l);
+    stash_replay(&p->stash, &txid, e, again, p);
 }
 
 static void on_message(struct participant *p, const struct event *e)
@@ -356,7 +298,7 @@ static void on_message(struct participant *p, const struct event *e)
         settle_ask(p, e);
     } else {
         struct branch *b = branch_find(p, &e->msg->head.txid);
-        if (b == NULL && stash(p, e))
+        if (b == NULL && must_look_up(p, e))
             return;
         branch_message(p, e, b);
     }
@@ -388,12 +330,9 @@ static void on_peer_up(struct participant *p, const struct event_peer *peer)
 static void on_peer_clock(struct participant *p, const struct event_peer *peer)
 {
     p->rtt_us[peer->node] = peer->rtt_us;
-    for (int i = 0; i < p->config.coordinators; i++) {
-        if (p->config.coordinator[i] != peer->node)
-            continue;
-        p->clock_known[i] = true;
-        p->clock_ahead_ms[i] = peer->clock_ahead_ms;
-    }
+    for (int i = 0; i < p->config.coordinators; i++)
+        if (p->config.coordinator[i] == peer->node)
+            clocks_heard(&p->clocks, i, peer->clock_ahead_ms);
 }
 
 static void on_timer(struct participant *p, struct timer *timer)

@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include "common/clocks.h"
 #include "common/effects.h"
 #include "common/prng.h"
+#include "common/stash.h"
 #include "common/timers.h"
 
 static void reader_stays_bad_after_reading_past_the_end(void **state)
@@ -162,6 +164,57 @@ static void prng_is_the_same_for_the_same_seed_and_stays_below_its_bound(void **
     assert_int_equal(prng_below(&a, 0), 0);
 }
 
+static void one_wrong_clock_of_three_does_not_move_the_watermark(void **state)
+{
+    (void)state;
+    struct clocks c = {.n = 3};
+    clocks_heard(&c, 0, 0);
+    assert_int_equal(clocks_watermark(&c, 1000000, 64000, 0), 0); /* no majority heard */
+    clocks_heard(&c, 1, -20);
+    clocks_heard(&c, 2, 900000000);
+    hlc_ts to = clocks_watermark(&c, 1000000, 64000, 0);
+    assert_int_equal(hlc_to_ms(to), 1000000 - 64000);
+    assert_int_equal(clocks_watermark(&c, 1000999, 64000, to), 0); /* not worth a record yet */
+    assert_int_equal(hlc_to_ms(clocks_watermark(&c, 1001000, 64000, to)), 1001000 - 64000);
+    clocks_heard(&c, 2, -900000000);
+    assert_int_equal(hlc_to_ms(clocks_watermark(&c, 1000000, 64000, 0)), 1000000 - 64000 - 20);
+    assert_int_equal(clocks_watermark(&c, 1000, 64000, 0), 0); /* before 1970 */
+}
+
+static void count_again(void *arg, const struct event *e)
+{
+    uint64_t *order = arg;
+    assert_int_equal(e->kind, EVENT_MESSAGE);
+    *order = *order * 10 + e->from.conn;
+}
+
+static void a_stash_gives_back_each_txids_messages_in_order_and_once(void **state)
+{
+    (void)state;
+    struct stash *s = NULL;
+    struct tx_head a = {.txid = txid_make(1, 0, 1)}, b = {.txid = txid_make(1, 0, 2)};
+    struct msg *ma = msg_new(MSG_DECIDE, &a), *mb = msg_new(MSG_DECIDE, &b);
+    struct event e = {.kind = EVENT_MESSAGE, .msg = ma};
+    uint64_t order = 0;
+    e.from.conn = 1;
+    assert_true(stash_keep(&s, &e));
+    e.from.conn = 2;
+    assert_false(stash_keep(&s, &e));
+    e.msg = mb;
+    e.from.conn = 3;
+    assert_true(stash_keep(&s, &e));
+    assert_true(txid_equal(&stash_head(s, &a.txid)->txid, &a.txid));
+    e.kind = EVENT_LOADED;
+    stash_replay(&s, &a.txid, &e, count_again, &order);
+    stash_replay(&s, &a.txid, &e, count_again, &order);
+    assert_int_equal(order, 12);
+    assert_null(stash_head(s, &a.txid));
+    stash_free(&s);
+    assert_int_equal(ma->refs + mb->refs, 2);
+    msg_unref(ma);
+    msg_unref(mb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +228,8 @@ int main(void)
         cmocka_unit_test(a_retryable_status_is_never_maybe_committed),
         cmocka_unit_test(decisions_and_ballots_come_from_coordinators_only),
         cmocka_unit_test(freeing_effects_frees_the_messages_that_wait),
+        cmocka_unit_test(one_wrong_clock_of_three_does_not_move_the_watermark),
+        cmocka_unit_test(a_stash_gives_back_each_txids_messages_in_order_and_once),
         cmocka_unit_test(prng_is_the_same_for_the_same_seed_and_stays_below_its_bound),
     };
     return cmocka_run_group_tests_name("common", tests, NULL, NULL);
