@@ -53,6 +53,7 @@ struct txn *txn_add(struct coordinator *c, const struct tx_head *head)
     t->timer.owner = t;
     TAILQ_INIT(&t->waiters);
     HASH_ADD(hh, c->txns, head.txid, sizeof t->head.txid, t);
+    TAILQ_INSERT_TAIL(&c->open, t, link);
     c->stats.in_memory++;
     return t;
 }
@@ -63,12 +64,23 @@ void txn_remove(struct coordinator *c, struct txn *t)
     waiters_free(c, t);
     lead_free(c, t);
     if (t->state == TXN_FINISHED)
-        TAILQ_REMOVE(&c->finished, t, finished_link);
+        TAILQ_REMOVE(&c->finished, t, link);
+    else
+        TAILQ_REMOVE(&c->open, t, link);
     HASH_DELETE(hh, c->txns, t);
     c->stats.in_memory--;
     free(t->recovery);
     free(t->accepted);
     free(t);
+}
+
+void txn_finish(struct coordinator *c, struct txn *t)
+{
+    timer_clear(&c->timers, &t->timer);
+    txn_move(t, TXN_FINISHED);
+    t->finished_us = c->now_us;
+    TAILQ_REMOVE(&c->open, t, link);
+    TAILQ_INSERT_TAIL(&c->finished, t, link);
 }
 
 bool txn_participants(struct txn *t, const struct participants *p)
@@ -129,6 +141,7 @@ struct coordinator *coordinator_new(const struct coordinator_config *config)
         c->is_participant[config->participant[i]] = true;
     prng_seed(&c->prng, config->seed);
     timers_init(&c->timers);
+    TAILQ_INIT(&c->open);
     TAILQ_INIT(&c->finished);
     c->second.kind = TIMER_SECOND;
     c->forget_timer.kind = TIMER_FORGET;
@@ -184,9 +197,7 @@ static bool restore_finished(struct coordinator *c, const struct record *record)
         return true;
     t->outcome = outcome;
     t->has_record = true;
-    txn_move(t, TXN_FINISHED);
-    t->finished_us = c->now_us;
-    TAILQ_INSERT_TAIL(&c->finished, t, finished_link);
+    txn_finish(c, t);
     return true;
 }
 
@@ -216,7 +227,7 @@ void coordinator_restored_until(struct coordinator *c, uint64_t newest_txid_ms)
 static void start_decisions(struct coordinator *c)
 {
     struct txn *t, *next;
-    HASH_ITER (hh, c->txns, t, next) {
+    TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
         if (t->state != TXN_KNOWN || t->participants.n == 0 || t->whole_abort)
             continue;
         struct outcome outcome = {.kind = OUTCOME_COMMITTED};
@@ -467,7 +478,7 @@ static void on_peer_up(struct coordinator *c, const struct event_peer *peer)
 {
     struct txn *t, *next;
     c->up[peer->node] = peer->incarnation;
-    HASH_ITER (hh, c->txns, t, next) {
+    TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
         if (t->state == TXN_COLLECTING || t->state == TXN_ONE_PHASE)
             leader_peer_up(c, t, peer->node);
         else if (t->state == TXN_DECIDED && t->decider)
@@ -547,11 +558,11 @@ uint64_t coordinator_deadline(const struct coordinator *c)
 
 void coordinator_stats(const struct coordinator *c, struct coordinator_stats *out)
 {
-    struct txn *t, *next;
+    struct txn *t;
     *out = c->stats;
     out->leading = c->leading;
     out->watermark = c->watermark;
-    HASH_ITER (hh, c->txns, t, next) {
+    TAILQ_FOREACH (t, &c->open, link) {
         out->recovering += t->state == TXN_PROMISING || t->state == TXN_PROPOSING ||
                            t->state == TXN_BACKOFF || t->state == TXN_ASKING;
         out->undecided += t->outcome.kind == OUTCOME_NONE;

@@ -223,10 +223,7 @@ void settle_finish(struct coordinator *c, struct txn *t)
     if (t->has_record)
         effect_persist(c->effects, RECORD_FINISHED, &t->head.txid, t->outcome.commit_ts,
                        finished_record_encode(&t->outcome));
-    timer_clear(&c->timers, &t->timer);
-    txn_move(t, TXN_FINISHED);
-    t->finished_us = c->now_us;
-    TAILQ_INSERT_TAIL(&c->finished, t, finished_link);
+    txn_finish(c, t);
     free(t->accepted);
     t->accepted = NULL;
 }
@@ -249,7 +246,7 @@ void settle_ask_old(struct coordinator *c)
 {
     struct txn *t, *next;
     uint32_t n = 0;
-    HASH_ITER (hh, c->txns, t, next) {
+    TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
         if (n + PARTICIPANTS_MAX > SETTLE_ASK_BATCH)
             break;
         bool open = t->state == TXN_KNOWN || t->state == TXN_DECIDED;

@@ -109,7 +109,7 @@ struct txn {
     uint64_t took_part; /* mask of coordinators that may hold a record */
     uint32_t repeats;
     uint64_t finished_us;
-    TAILQ_ENTRY(txn) finished_link;
+    TAILQ_ENTRY(txn) link; /* coordinator.open, or finished */
     /* roles */
     struct lead *lead;
     struct recovery *recovery;
@@ -133,6 +133,7 @@ struct coordinator {
     struct stash *stash; /* what came for transactions that storage is looking up */
     struct timers timers;
     struct timer second, forget_timer;
+    TAILQ_HEAD(, txn) open;     /* not finished */
     TAILQ_HEAD(, txn) finished; /* oldest first */
     uint64_t memory_floor_ms;   /* txids from here on are in memory, or new */
     hlc_ts watermark;           /* durable */
@@ -152,6 +153,8 @@ void txn_move(struct txn *t, enum txn_state to);
 struct txn *txn_find(struct coordinator *c, const struct txid *txid);
 struct txn *txn_add(struct coordinator *c, const struct tx_head *head);
 void txn_remove(struct coordinator *c, struct txn *t);
+/* Moves to FINISHED: nothing is under way any more. */
+void txn_finish(struct coordinator *c, struct txn *t);
 /* Learns the participants, if they were not known; false if they differ from those known. */
 bool txn_participants(struct txn *t, const struct participants *p);
 void txn_timer(struct coordinator *c, struct txn *t, uint64_t in_us);
