@@ -69,7 +69,11 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
 {
     const struct msg_vote *v = &e->msg->vote;
     int i = participants_index(&v->participants, e->from.node);
-    if (i < 0 || v->vote.kind == VOTE_NONE || !txn_participants(t, &v->participants))
+    if (i < 0 || v->vote.kind == VOTE_NONE)
+        return;
+    if (t->state == TXN_FINISHED && t->outcome.kind == OUTCOME_NONE)
+        return; /* forgotten: every participant had settled */
+    if (!txn_participants(t, &v->participants))
         return;
     if (!t->has_record && t->lead == NULL)
         t->head = e->msg->head; /* a client's question may have named another home */

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND_US        1000000u
-#define MEMORY_WINDOW_MS 120000u /* finished transactions younger than this stay in memory */
+#define SECOND_US            1000000u
+#define MEMORY_WINDOW_MS     120000u /* finished transactions younger than this stay in memory */
+#define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
+#define EVICT_MAX            20000   /* looked at in one second */
 
 static const struct sm_state txn_states[] = {
     [TXN_KNOWN] = {"KNOWN", SM_TO(TXN_COLLECTING) | SM_TO(TXN_ASKING) | SM_TO(TXN_PROMISING) |
@@ -85,10 +87,12 @@ void txn_finish(struct coordinator *c, struct txn *t)
 
 bool txn_participants(struct txn *t, const struct participants *p)
 {
-    if (t->participants.n != 0)
-        return participants_equal(&t->participants, p);
-    t->participants = *p;
-    t->accepted = xcalloc(p->n, sizeof *t->accepted);
+    if (t->participants.n == 0)
+        t->participants = *p;
+    else if (!participants_equal(&t->participants, p))
+        return false;
+    if (t->accepted == NULL)
+        t->accepted = xcalloc(p->n, sizeof *t->accepted);
     return true;
 }
 
@@ -270,22 +274,33 @@ static void advance_watermark(struct coordinator *c)
     effect_persist(c->effects, RECORD_WATERMARK, NULL, to, NULL);
 }
 
-/* Drops finished transactions from memory; their outcomes stay on the disk until the watermark. */
+/* Drops finished transactions from memory, once their txids are old; their outcomes stay on the
+ * disk until the watermark. Txids are judged by their own time: one from a clock that is ahead must
+ * not make the disk be asked for every new one. */
 static void evict(struct coordinator *c)
 {
-    struct txn *t;
-    while ((t = TAILQ_FIRST(&c->finished)) != NULL) {
-        bool old = c->now_us - t->finished_us > MEMORY_WINDOW_MS * UINT64_C(1000);
-        if (!old && c->stats.in_memory <= ACCEPTED_MAX)
-            break;
+    uint64_t window_ms =
+        c->stats.in_memory > ACCEPTED_MAX ? MEMORY_WINDOW_MIN_MS : MEMORY_WINDOW_MS;
+    for (int i = 0; i < EVICT_MAX && !TAILQ_EMPTY(&c->finished); i++) {
+        struct txn *t = TAILQ_FIRST(&c->finished);
         uint64_t ms = txid_ms(&t->head.txid);
+        if (c->now_us - t->finished_us < window_ms * 1000)
+            return;
+        if (ms + window_ms > c->wall_ms) {
+            t->finished_us = c->now_us; /* to be looked at again later */
+            TAILQ_REMOVE(&c->finished, t, link);
+            TAILQ_INSERT_TAIL(&c->finished, t, link);
+            continue;
+        }
         if (ms + 1 > c->memory_floor_ms)
             c->memory_floor_ms = ms + 1;
+        if (ms + 1 > c->evicted_floor_ms)
+            c->evicted_floor_ms = ms + 1;
         txn_remove(c, t);
     }
 }
 
-static void on_message(struct coordinator *c, const struct event *e);
+static void on_message(struct coordinator *c, const struct event *e, bool looked_up);
 
 /* Keeps a message about a transaction that only the disk may know; false if it need not wait. */
 static bool must_look_up(struct coordinator *c, const struct event *e)
@@ -300,19 +315,14 @@ static bool must_look_up(struct coordinator *c, const struct event *e)
 
 static void again(void *arg, const struct event *e)
 {
-    on_message(arg, e);
+    on_message(arg, e, true);
 }
 
 static void on_loaded(struct coordinator *c, const struct event *e)
 {
     const struct txid txid = e->loaded.txid;
-    const struct tx_head *head = stash_head(c->stash, &txid);
-    if (txn_find(c, &txid) == NULL) {
-        if (e->loaded.record != NULL)
-            coordinator_restore(c, e->loaded.record);
-        else if (head != NULL)
-            txn_add(c, head);
-    }
+    if (e->loaded.record != NULL && txn_find(c, &txid) == NULL)
+        coordinator_restore(c, e->loaded.record);
     stash_replay(&c->stash, &txid, e, again, c);
 }
 
@@ -354,12 +364,16 @@ static void on_txn_message(struct coordinator *c, const struct event *e, struct 
             recovery_asked(c, t);
         break;
     case MSG_PROMISE_ASK:
+        if (m->promise_ask.ballot.node != e->from.node)
+            break; /* a ballot is its proposer's own */
         acceptor_promise_ask(c, t, m->promise_ask.ballot, e->from.node);
         break;
     case MSG_PROMISE:
         recovery_promise(c, t, m, e->from.node);
         break;
     case MSG_PROPOSE:
+        if (m->propose.ballot.node != e->from.node)
+            break;
         acceptor_propose(c, t, m, e->from.node);
         break;
     case MSG_OUTCOME:
@@ -373,16 +387,19 @@ static void on_txn_message(struct coordinator *c, const struct event *e, struct 
     }
 }
 
-/* Whether a message may make this node remember a transaction that it does not know. */
+/* Whether a message may make this node remember a transaction that it does not know. Not below the
+ * watermark, where the record may have been forgotten (4.5); a question not for a txid so far ahead
+ * that its COMMIT would be refused. */
 static bool makes_known(const struct coordinator *c, const struct event *e)
 {
     const struct msg *m = e->msg;
     bool old = below_watermark(c, &m->head.txid);
     switch (m->type) {
     case MSG_VOTE:
-        return !old; /* below the watermark a vote without a record is dropped (4.5) */
-    case MSG_OUTCOME:
         return !old;
+    case MSG_OUTCOME:
+    case MSG_COMMIT:
+        return !old && txid_ms(&m->head.txid) <= c->wall_ms + c->config.txid_skew_ms;
     case MSG_INQUIRE:
     case MSG_PROMISE_ASK:
     case MSG_PROPOSE:
@@ -393,14 +410,24 @@ static bool makes_known(const struct coordinator *c, const struct event *e)
     }
 }
 
-/* A question about a transaction that is forgotten here. */
+/* A question about a transaction that is forgotten here, or is not of this time. */
 static void on_unknown(struct coordinator *c, const struct event *e)
 {
-    if (e->msg->type != MSG_OUTCOME)
+    if (e->msg->type != MSG_OUTCOME && e->msg->type != MSG_COMMIT)
         return;
     struct msg *m = msg_new(MSG_RESULT, &e->msg->head);
-    m->result.status = ASSENT_EXPIRED;
+    m->result.status = below_watermark(c, &m->head.txid) ? ASSENT_EXPIRED : ASSENT_UNKNOWN;
     effect_send(c->effects, e->from, m);
+}
+
+struct txn *txn_asked(struct coordinator *c, const struct event *e)
+{
+    struct txn *t = txn_find(c, &e->msg->head.txid);
+    if (t == NULL && makes_known(c, e))
+        return txn_add(c, &e->msg->head);
+    if (t == NULL)
+        on_unknown(c, e);
+    return t;
 }
 
 /* Forgets a transaction that a message made known and that left nothing behind. */
@@ -410,7 +437,8 @@ static void drop_if_empty(struct coordinator *c, struct txn *t)
         txn_remove(c, t);
 }
 
-static void on_message(struct coordinator *c, const struct event *e)
+/* looked_up: the disk has been asked, and what it had is in memory. */
+static void on_message(struct coordinator *c, const struct event *e, bool looked_up)
 {
     const struct msg *m = e->msg;
     if (m->type == MSG_FORGET) {
@@ -422,7 +450,7 @@ static void on_message(struct coordinator *c, const struct event *e)
         return;
     }
     struct txn *t = txn_find(c, &m->head.txid);
-    if (t == NULL && must_look_up(c, e))
+    if (t == NULL && !looked_up && must_look_up(c, e))
         return;
     if (m->type == MSG_COMMIT) {
         leader_commit(c, e);
@@ -435,12 +463,9 @@ static void on_message(struct coordinator *c, const struct event *e)
         effect_send(c->effects, e->from, no);
         return;
     }
-    if (t == NULL && !makes_known(c, e)) {
-        on_unknown(c, e);
-        return;
-    }
+    t = txn_asked(c, e);
     if (t == NULL)
-        t = txn_add(c, &m->head);
+        return;
     if (t->head.home.node == 0)
         t->head.home = m->head.home;
     if (t->head.epoch == 0) {
@@ -521,7 +546,7 @@ void coordinator_step(struct coordinator *c, const struct event *e, struct effec
     int from;
     switch (e->kind) {
     case EVENT_MESSAGE:
-        on_message(c, e);
+        on_message(c, e, false);
         break;
     case EVENT_STORED:
         on_stored(c, &e->stored);

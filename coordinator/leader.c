@@ -132,11 +132,21 @@ void leader_commit(struct coordinator *c, const struct event *e)
     struct txn *t = txn_find(c, &m->head.txid);
     bool home =
         m->head.home.node == c->config.self && m->head.home.incarnation == c->config.incarnation;
-    if (t != NULL || !home) {
-        /* seen before, or not the home: a question for the outcome */
-        if (t == NULL)
-            t = txn_add(c, &m->head);
-        answer_outcome(c, t, e->from, m->commit.timeout_ms);
+    bool fresh = txid_ms(&m->head.txid) >= c->evicted_floor_ms;
+    if (t != NULL || !home || (!fresh && txid_route(&m->head.txid) != 0)) {
+        /* seen before, or perhaps, or not the home: a question for the outcome */
+        t = txn_asked(c, e);
+        if (t != NULL)
+            answer_outcome(c, t, e->from, m->commit.timeout_ms);
+        return;
+    }
+    if (!fresh) {
+        /* Without a record it has not committed; it may have been led and aborted. */
+        refuse(
+            c, e, ASSENT_STALE_TXID, 0,
+            "the transaction id is older than what this coordinator remembers: check the clock of "
+            "client %s, retry under a new id",
+            e->client->text);
         return;
     }
     if (!admit(c, e))

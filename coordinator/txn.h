@@ -136,7 +136,9 @@ struct coordinator {
     TAILQ_HEAD(, txn) open;     /* not finished */
     TAILQ_HEAD(, txn) finished; /* oldest first */
     uint64_t memory_floor_ms;   /* txids from here on are in memory, or new */
-    hlc_ts watermark;           /* durable */
+    uint64_t
+        evicted_floor_ms; /* below: this start may have led them and dropped them from memory */
+    hlc_ts watermark;     /* durable */
     hlc_ts watermark_emitted;
     uint32_t up[NODES_MAX + 1]; /* incarnation of connected nodes, 0: not connected */
     bool is_participant[NODES_MAX + 1];
@@ -151,6 +153,9 @@ struct coordinator {
 /* core.c */
 void txn_move(struct txn *t, enum txn_state to);
 struct txn *txn_find(struct coordinator *c, const struct txid *txid);
+/* The transaction of a question or another message that may make it known here; NULL after
+ * answering that it is forgotten or unknown. */
+struct txn *txn_asked(struct coordinator *c, const struct event *e);
 struct txn *txn_add(struct coordinator *c, const struct tx_head *head);
 void txn_remove(struct coordinator *c, struct txn *t);
 /* Moves to FINISHED: nothing is under way any more. */

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND_US        1000000u
-#define MEMORY_WINDOW_MS 120000u
-#define MEMORY_MAX       200000u /* transactions in memory before finished ones are dropped early */
-#define CEILING_TICKS    1024u
+#define SECOND_US            1000000u
+#define MEMORY_WINDOW_MS     120000u /* finished ones younger than this stay in memory */
+#define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
+#define EVICT_MAX            20000   /* looked at in one second */
+#define MEMORY_MAX           200000u /* transactions in memory before finished ones are dropped early */
+#define CEILING_TICKS        1024u
 
 static const struct sm_state branch_states[] = {
     [BRANCH_NEW] = {"NEW", SM_TO(BRANCH_LOCKING) | SM_TO(BRANCH_PREPARING) |
@@ -219,19 +221,25 @@ static void advance_floor(struct participant *p)
     effect_persist(p->effects, RECORD_WATERMARK, NULL, to, NULL);
 }
 
-/* Drops finished transactions from memory. An abort that only memory knows is written down first: a
- * late PREPARE with this incarnation's pin must still be refused. */
+/* Drops finished transactions from memory, once their txids are old. An abort that only memory
+ * knows is written down first: a late PREPARE with this incarnation's pin must still be refused. */
 static void evict(struct participant *p)
 {
-    struct branch *b;
-    while ((b = TAILQ_FIRST(&p->finished)) != NULL) {
-        bool old = p->now_us - b->finished_us > MEMORY_WINDOW_MS * UINT64_C(1000);
-        if (!old && p->stats.in_memory <= MEMORY_MAX)
-            break;
+    uint64_t window_ms = p->stats.in_memory > MEMORY_MAX ? MEMORY_WINDOW_MIN_MS : MEMORY_WINDOW_MS;
+    for (int i = 0; i < EVICT_MAX && !TAILQ_EMPTY(&p->finished); i++) {
+        struct branch *b = TAILQ_FIRST(&p->finished);
+        uint64_t ms = txid_ms(&b->head.txid);
+        if (p->now_us - b->finished_us < window_ms * 1000)
+            return;
+        if (ms + window_ms > p->wall_ms) { /* from a clock that is ahead: later */
+            b->finished_us = p->now_us;
+            TAILQ_REMOVE(&p->finished, b, finished_link);
+            TAILQ_INSERT_TAIL(&p->finished, b, finished_link);
+            continue;
+        }
         if (b->state == BRANCH_ABORTED && !b->outcome_durable)
             effect_persist(p->effects, RECORD_ABORTED, &b->head.txid, 0,
                            aborted_record_encode(b->outcome.reason));
-        uint64_t ms = txid_ms(&b->head.txid);
         if (ms + 1 > p->memory_floor_ms)
             p->memory_floor_ms = ms + 1;
         branch_remove(p, b);

@@ -432,9 +432,19 @@ static bool store_one(struct world *w, struct node *n)
     effect = job->effect;
     free(job);
     if (effect->kind == EFFECT_LOOKUP) {
+        const struct record *found = disk_find(n, &effect->record.txid);
+        struct record committed;
+        if (found != NULL && found->kind == RECORD_APPLIED) { /* as the key-value store says it */
+            committed = (struct record){RECORD_COMMITTED, found->txid, found->ts, NULL};
+            found = &committed;
+        }
         e.kind = EVENT_LOADED;
-        e.loaded = (struct event_loaded){effect->record.txid, disk_find(n, &effect->record.txid)};
-    } else if (effect->kind == EFFECT_READ) {
+        e.loaded = (struct event_loaded){effect->record.txid, found};
+        step(w, n, &e);
+        effect_free(effect);
+        return true;
+    }
+    if (effect->kind == EFFECT_READ) {
         e.kind = EVENT_READ_DONE;
         e.read_done.token = effect->token;
     } else {
@@ -720,6 +730,14 @@ static void command_commit(struct world *w, char *word[WORDS])
     TAILQ_INSERT_TAIL(&w->packets, p, link);
 }
 
+/* future t1 c1 MS: the transaction's id is of a time to come. */
+static void command_future(struct world *w, char *word[WORDS])
+{
+    struct tx_head *head = head_of(w, word[1], node_index(word[2]), 0);
+    uint64_t ahead_ms = strtoull(word[3], NULL, 10);
+    head->txid = txid_make(WALL_START_MS + w->now_us / 1000 + ahead_ms, 0, 99);
+}
+
 /* outcome t1 c2: the client asks. */
 static void command_outcome(struct world *w, char *word[WORDS])
 {
@@ -896,6 +914,8 @@ void world_command(struct world *w, const char *line, struct writer *trace)
         command_cluster(w, word);
     else if (strcmp(word[0], "commit") == 0)
         command_commit(w, word);
+    else if (strcmp(word[0], "future") == 0)
+        command_future(w, word);
     else if (strcmp(word[0], "outcome") == 0)
         command_outcome(w, word);
     else if (strcmp(word[0], "again") == 0)

@@ -73,6 +73,16 @@ struct relay {
     int lanes;
 };
 
+/* Authenticates as anyone, then sends any frame, and answers nothing. */
+struct raw {
+    struct conn conn; /* first */
+    struct conn_group group;
+    bool open, failed, gone;
+    char why[WHY_SIZE];
+    int frames;
+    uint64_t ping_token; /* of the last PING received */
+};
+
 struct fixture {
     uv_loop_t loop;
     uv_timer_t beat; /* so that a loop turn always ends */
@@ -84,6 +94,7 @@ struct fixture {
     int parties;
     struct relay relay;
     bool relaying;
+    struct raw raw;
 };
 
 static inline void on_beat(uv_timer_t *timer)
@@ -463,16 +474,6 @@ static inline void relay_close(struct fixture *f)
 
 /* ---- a raw connection ---- */
 
-/* Authenticates as anyone, then sends any frame, and answers nothing. */
-struct raw {
-    struct conn conn; /* first */
-    struct conn_group group;
-    bool open, failed, gone;
-    char why[WHY_SIZE];
-    int frames;
-    uint64_t ping_token; /* of the last PING received */
-};
-
 static inline struct raw *raw_of(struct conn *c)
 {
     return (struct raw *)(void *)c;
@@ -516,10 +517,11 @@ static inline void raw_gone(struct conn *c)
     raw_of(c)->gone = true;
 }
 
-/* Connects to the node with the party's identity. */
-static inline void raw_connect(struct raw *raw, const struct party *as, node_id to)
+/* Connects to the node with the party's identity; once in a test. */
+static inline struct raw *raw_connect(const struct party *as, node_id to)
 {
     struct fixture *f = as->f;
+    struct raw *raw = &f->raw;
     struct sockaddr_in address;
     raw->group = (struct conn_group){.loop = &f->loop,
                                      .handshake_ms = PATIENCE_MS,
@@ -537,6 +539,7 @@ static inline void raw_connect(struct raw *raw, const struct party *as, node_id 
     conn_connect(
         &raw->conn, &raw->group, (const struct sockaddr *)&address,
         channel_connect(f->cluster.id, &as->config.self, &as->config.keys, f->node[to - 1].key[0]));
+    return raw;
 }
 
 static inline void raw_send(struct raw *raw, const struct msg *m)
@@ -545,11 +548,14 @@ static inline void raw_send(struct raw *raw, const struct msg *m)
     conn_group_flush(&raw->group);
 }
 
-static inline void raw_close(struct fixture *f, struct raw *raw)
+static inline void raw_close(struct fixture *f)
 {
-    conn_close(&raw->conn);
-    WAIT_FOR(f, raw->gone);
-    conn_group_free(&raw->group);
+    if (f->raw.group.loop == NULL)
+        return;
+    if (!f->raw.gone)
+        conn_close(&f->raw.conn);
+    WAIT_FOR(f, f->raw.gone);
+    conn_group_free(&f->raw.group);
 }
 
 /* ---- the end ---- */
@@ -557,6 +563,7 @@ static inline void raw_close(struct fixture *f, struct raw *raw)
 static inline int teardown(void **state)
 {
     struct fixture *f = *state;
+    raw_close(f);
     for (int i = 0; i < f->parties; i++) {
         party_close(f->party[i], 0);
         free(f->party[i]);
