@@ -15,7 +15,7 @@
 #define MEMORY_WINDOW_MS     120000u /* finished ones younger than this stay in memory */
 #define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
 #define EVICT_MAX            20000   /* looked at in one second */
-#define MEMORY_MAX           200000u /* transactions in memory before finished ones are dropped early */
+#define MEMORY_MAX           200000u /* in memory, before finished ones are dropped early */
 #define CEILING_TICKS        1024u
 
 static const struct sm_state branch_states[] = {

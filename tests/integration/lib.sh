@@ -98,14 +98,15 @@ finish() {
 }
 
 cleanup() {
-    local status=$? p log
+    local status=$? p node
     for p in "${children[@]}"; do kill "$p"; done
     for p in "${pid[@]}"; do kill -9 "$p"; done
     wait
     grep -vE ' Killed | Terminated ' "$WORK/shell.err" | sed 's/^/# /'
     if [ "$failed" != 0 ] && [ -n "${cluster-}" ]; then
-        for log in "$cluster"/*.log; do
-            [ -e "$log" ] && printf '    # --- end of %s\n' "${log##*/}" && tail -n 12 "$log" | cut -c 1-400 | sed 's/^/    # /'
+        for node in "${!starts[@]}"; do
+            printf '    # --- the end of the log of %s\n' "$node"
+            log_of "$node" | tail -n 5 | cut -c 1-300 | sed 's/^/    # /'
         done
     fi
     [ "$failed" != 0 ] && [ -n "${KEEP-}" ] && echo "    # kept: $WORK" || rm -rf "$WORK"

@@ -59,8 +59,8 @@ abort  aborted   dc1-p after-send:DECIDED
 # forgetting it
 commit committed dc1-c before-store:FINISHED
 commit committed dc1-c after-store:FINISHED
-abort  aborted   dc1-c before-store:FINISHED
-abort  aborted   dc1-c after-store:FINISHED
+abort  aborted   dc1-c before-store:FINISHED?
+abort  aborted   dc1-c after-store:FINISHED?
 # one participant, one phase
 single any       dc2-p before-store:APPLIED
 single committed dc2-p after-store:APPLIED
@@ -158,6 +158,7 @@ run_case() {
         alive "$node" && wrong+="$node did not come by $point2; "
     elif [ -n "$node2" ]; then
         dead "$node" && reap "$node"
+        [ "$coordinators" = 1 ] && start "$node"
         eventually died_or_over "$node2"
         alive "$node2" && [ "$point2" = "${point2%\?}" ] && wrong+="$node2 did not come by $point2; "
     elif [ "$coordinators" = 3 ] && dead "$node" && [ "${role[$node]}" = coordinator ]; then
