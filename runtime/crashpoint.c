@@ -21,11 +21,23 @@ const char *crashpoint_open(void)
     return NULL;
 }
 
-void crashpoint(const char *step, const char *name)
+bool crashpoint_reached(const char *step, const char *name)
 {
     size_t n = strlen(step);
     if (point[0] == '\0' || strncmp(point, step, n) != 0 || point[n] != ':' ||
-        strcmp(point + n + 1, name) != 0 || --countdown > 0)
-        return;
+        strcmp(point + n + 1, name) != 0)
+        return false;
+    return --countdown == 0;
+}
+
+_Noreturn void crashpoint_die(void)
+{
     raise(SIGKILL);
+    abort();
+}
+
+void crashpoint(const char *step, const char *name)
+{
+    if (crashpoint_reached(step, name))
+        crashpoint_die();
 }

@@ -6,9 +6,14 @@
 #ifndef RUNTIME_CRASHPOINT_H
 #define RUNTIME_CRASHPOINT_H
 
+#include <stdbool.h>
+
 /* Once, at start. Returns a sentence about a malformed value, or NULL. */
 const char *crashpoint_open(void);
-/* Dies here if it is time. One thread. */
+/* Whether it is time to die at this step: true once. One thread. */
+bool crashpoint_reached(const char *step, const char *name);
+/* Dies here if it is time. */
 void crashpoint(const char *step, const char *name);
+_Noreturn void crashpoint_die(void);
 
 #endif

@@ -40,7 +40,7 @@ struct daemon {
     struct transport *transport;
     struct storage *storage;
     uv_async_t stored;
-    uv_timer_t deadline, second, stopping;
+    uv_timer_t deadline, second, stopping, crash;
     uv_signal_t sigterm, sigint;
     uint64_t stop_at_us;
     bool closing;
@@ -106,6 +106,12 @@ static void arm_deadline(struct daemon *d)
 
 /* ---- effects ---- */
 
+static void on_crash(uv_timer_t *timer)
+{
+    (void)timer;
+    crashpoint_die();
+}
+
 static void send_message(struct daemon *d, struct addr to, struct msg *m)
 {
     crashpoint("before-send", msg_name(m->type));
@@ -113,7 +119,8 @@ static void send_message(struct daemon *d, struct addr to, struct msg *m)
     if (status == ASSENT_OVERLOADED || status == ASSENT_TOO_LARGE)
         LOG(LOGGER_WARN, "daemon.not_sent", assent_status_text(status),
             LOG_TEXT("message", msg_name(m->type)), LOG_NUMBER("node", to.node));
-    crashpoint("after-send", msg_name(m->type));
+    if (crashpoint_reached("after-send", msg_name(m->type)))
+        uv_timer_start(&d->crash, on_crash, 1, 0); /* the loop turn's messages leave at its end */
 }
 
 /* The record keeps the txid that was asked for, whatever was found. */
@@ -531,6 +538,7 @@ static void init_handles(struct daemon *d)
     uv_timer_init(&d->loop, &d->deadline);
     uv_timer_init(&d->loop, &d->second);
     uv_timer_init(&d->loop, &d->stopping);
+    uv_timer_init(&d->loop, &d->crash);
     uv_signal_init(&d->loop, &d->sigterm);
     uv_signal_init(&d->loop, &d->sigint);
     d->stored.data = d->deadline.data = d->second.data = d->stopping.data = d;
