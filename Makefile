@@ -54,7 +54,7 @@ TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB   := $(BUILD)/tests/lib.a
 SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
 
-.PHONY: all help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format fuzz install clean
+.PHONY: all bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -142,6 +142,20 @@ unit: tests ## run the unit tests only
 integration: tests ## run the integration tests only: real daemons, killed and restarted
 	tests/run $(BUILD) integration
 
+PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
+$(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
+$(BUILD)/bench/postgres_2pc: $(PEER_OBJECTS) $(BUILD)/client/command_histogram.o $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libpq) -o $@
+
+bench-peers: all ## two-phase commit side by side with PostgreSQL; ROUNDS=3 SECONDS=5 CLIENTS="1 16 64"
+	bench/peers $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(CLIENTS),--clients "$(CLIENTS)")
+
+latency: all ## commit latency between datacenters beside the round trip; COORDINATORS=1 or 3
+	@rm -rf demo-cluster
+	$(BUILD)/assent-chaos latency --dir demo-cluster $(if $(COORDINATORS),--coordinators $(COORDINATORS))
+
 demo: ## three datacenters on this machine, a coordinator killed in mid-commit; KEEP=1 leaves them up
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all
@@ -179,4 +193,4 @@ install: all ## install programs, library, headers and pkg-config file (DESTDIR,
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d) $(PEER_OBJECTS:.o=.d)

@@ -52,11 +52,11 @@
 /* work in flight: over these, OVERLOADED */
 #define LED_MAX              20000u  /* transactions that one coordinator leads */
 #define ACCEPTED_MAX         200000u /* in memory of one coordinator, finished ones too */
-#define PREPARING_MAX        20000u  /* transactions locking or prepared at one participant */
-#define READS_WAITING_MAX    10000u  /* strong reads waiting at one participant */
-#define OUTCOME_WAITERS_MAX  16u     /* clients waiting for the outcome of one transaction */
-#define CONNECTIONS_MAX      2048u   /* sockets that one node accepts */
-#define HANDSHAKES_MAX       256u    /* of these, not authenticated yet */
+#define PREPARING_MAX        50000u /* at one participant: locking to decided and not applied yet */
+#define READS_WAITING_MAX    10000u /* strong reads waiting at one participant */
+#define OUTCOME_WAITERS_MAX  16u    /* clients waiting for the outcome of one transaction */
+#define CONNECTIONS_MAX      2048u  /* sockets that one node accepts */
+#define HANDSHAKES_MAX       256u   /* of these, not authenticated yet */
 #define SEND_QUEUE_BYTES_MAX (64u * 1024u * 1024u) /* unsent bytes per connection */
 #define STORAGE_QUEUE_MAX    65536u                /* jobs waiting for the storage thread */
 #define STORAGE_BATCH_MAX    4096u                 /* jobs in one group commit */

@@ -8,6 +8,7 @@
  * sends what is queued, finishes all storage jobs and exits 0. A second signal exits at once. */
 #include "runtime/daemon.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -504,6 +505,16 @@ static int begin_incarnation(struct daemon *d, const struct store_node *node)
     return good ? 0 : fail(d, EX_IOERR, d->args.data_dir, log_store_error(d->store));
 }
 
+/* Whether starting again may help: a lost database does not come back by itself. */
+static int store_exit_status(const struct daemon *d, assent_status status)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/node.db", d->args.data_dir);
+    if (status != ASSENT_STORAGE || (access(path, F_OK) != 0 && errno == ENOENT))
+        return EX_CONFIG;
+    return EX_IOERR;
+}
+
 /* The database and the core. 0, or an exit status after saying why. */
 static int open_node(struct daemon *d, const struct noise_keypair *keys)
 {
@@ -513,7 +524,7 @@ static int open_node(struct daemon *d, const struct noise_keypair *keys)
     assent_status status =
         log_store_open(&d->store, d->args.data_dir, &id, &store_role, why, sizeof why);
     if (status != ASSENT_OK)
-        return fail(d, status == ASSENT_STORAGE ? EX_IOERR : EX_CONFIG, d->args.data_dir, why);
+        return fail(d, store_exit_status(d, status), d->args.data_dir, why);
     struct daemon_start start = {.cluster = d->cluster, .self = d->self, .store = d->store};
     struct store_stats stats;
     uint32_t in_doubt = 0;
@@ -553,24 +564,17 @@ static int open_network(struct daemon *d, const struct noise_keypair *keys)
 {
     struct transport_config config = {.cluster = d->cluster, .keys = *keys};
     struct transport_handlers handlers = {d, on_up, on_down, on_message, NULL};
-    char why[WHY_BYTES], host[256] = "", *colon;
-    uint16_t bound = 0, port = 0;
+    char why[WHY_BYTES];
+    const char *host = d->args.listen_host[0] != '\0' ? d->args.listen_host : NULL;
+    uint16_t bound = 0;
     config.self = (struct hello){.role = d->role->role,
                                  .node = d->self->id,
                                  .incarnation = d->incarnation,
                                  .epoch = d->cluster->epoch,
                                  .set_hash = d->cluster->set_hash};
     memcpy(config.self.name, d->self->name, sizeof config.self.name);
-    if (d->args.listen != NULL) {
-        snprintf(host, sizeof host, "%s", d->args.listen);
-        colon = strrchr(host, ':');
-        if (colon == NULL || sscanf(colon + 1, "%hu", &port) != 1)
-            return fail(d, EX_USAGE, "--listen", "must be HOST:PORT");
-        *colon = '\0';
-    }
     d->transport = transport_new(&d->loop, &config, &handlers);
-    if (transport_listen(d->transport, host[0] != '\0' ? host : NULL, port, &bound, why,
-                         sizeof why) != 0)
+    if (transport_listen(d->transport, host, d->args.listen_port, &bound, why, sizeof why) != 0)
         return fail(d, EX_UNAVAILABLE, "listen", why);
     LOG(LOGGER_INFO, "daemon.listening", "ready for connections", LOG_NUMBER("port", bound),
         LOG_NUMBER("coordinators", d->cluster->coordinators));

@@ -1,6 +1,7 @@
 #include "runtime/daemon_args.h"
 
 #include <argp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -18,6 +19,29 @@ static const struct argp_option options[] = {
     {0},
 };
 
+/* "host:port" or "[v6 address]:port"; port 0 is any free one. */
+static bool listen_parse(struct daemon_args *args, const char *text)
+{
+    const char *colon = strrchr(text, ':'), *from = text, *to = colon;
+    if (colon == NULL || colon == text)
+        return false;
+    if (*from == '[' && to[-1] == ']') {
+        from++;
+        to--;
+    } else if (memchr(text, ':', (size_t)(colon - text)) != NULL) {
+        return false;
+    }
+    size_t host = (size_t)(to - from), digits = strspn(colon + 1, "0123456789");
+    if (host == 0 || host >= sizeof args->listen_host || digits == 0 || digits > 5 ||
+        colon[1 + digits] != '\0')
+        return false;
+    unsigned long port = strtoul(colon + 1, NULL, 10);
+    memcpy(args->listen_host, from, host);
+    args->listen_host[host] = '\0';
+    args->listen_port = (uint16_t)port;
+    return port <= UINT16_MAX;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct daemon_args *args = state->input;
@@ -33,8 +57,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         args->data_dir = arg;
         return 0;
     case OPTION_LISTEN:
-        args->listen = arg;
-        return 0;
+        if (listen_parse(args, arg))
+            return 0;
+        argp_error(state, "--listen %s: must be HOST:PORT or [ADDRESS]:PORT", arg);
+        return EINVAL;
     case OPTION_CHECK_CONFIG:
         args->check_config = true;
         return 0;

@@ -3,6 +3,7 @@
 #define RUNTIME_DAEMON_ARGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "runtime/log.h"
 
@@ -10,7 +11,8 @@ struct daemon_args {
     const char *cluster_file;
     const char *node;
     const char *data_dir;
-    const char *listen; /* host:port instead of the cluster file's, or NULL */
+    char listen_host[256]; /* instead of the cluster file's; empty if not given */
+    uint16_t listen_port;
     bool check_config;
     enum logger_level level;
 };

@@ -71,12 +71,14 @@ single committed dc1-c before-send:RESULT
 single committed dc1-c after-send:RESULT
 # two nodes
 commit committed dc1-c after-send:DECIDE:1 dc3-p before-store:COMMITTED
-commit any       dc1-c after-send:PREPARE:3 dc2-p after-send:VOTE
+commit any       dc2-p after-store:PREPARED dc1-c before-store:ACCEPT?
+commit any       dc2-p before-send:VOTE     dc3-p before-send:VOTE
 '
 cases_0='
 # recovery from its own record
-commit any       dc1-c after-send:PREPARE:1 dc1-c before-store:PROMISE
-commit any       dc1-c after-send:PREPARE:1 dc1-c after-store:PROMISE
+abort  aborted   dc1-c before-send:DECIDE:1 dc1-c before-store:PROMISE
+abort  aborted   dc1-c before-send:DECIDE:1 dc1-c after-store:PROMISE
+commit any       dc1-c before-store:ACCEPT  dc1-c before-store:ACCEPT
 commit committed dc1-c after-store:ACCEPT   dc1-c before-send:DECIDE:1
 commit committed dc1-c after-store:ACCEPT   dc1-c after-send:DECIDE:2
 commit committed dc1-c after-store:ACCEPT   dc1-c before-store:FINISHED
@@ -90,37 +92,50 @@ commit any       dc2-c after-send:ACCEPTED
 abort  aborted   dc2-c after-store:ACCEPT?
 commit committed dc2-c before-store:FINISHED
 commit committed dc2-c after-store:FINISHED
-# recovery by the others
-commit any       dc1-c after-send:PREPARE:3 dc2-c before-store:PROMISE
-commit any       dc1-c after-send:PREPARE:3 dc2-c after-store:PROMISE
-commit any       dc1-c after-send:PREPARE:3 dc2-c before-send:PROMISE_ASK?
-commit any       dc1-c after-send:PREPARE:3 dc2-c after-send:PROMISE_ASK?
-commit any       dc1-c after-send:PREPARE:3 dc3-c before-send:PROMISE?
-commit any       dc1-c after-send:PREPARE:3 dc3-c after-send:PROMISE?
-commit any       dc1-c after-send:PREPARE:1 dc2-c before-send:PROPOSE?
-commit any       dc1-c after-send:PREPARE:1 dc2-c after-send:PROPOSE?
-commit any       dc1-c after-send:PREPARE:1 dc3-c before-store:ACCEPT?
-commit any       dc1-c after-send:PREPARE:1 dc3-c after-store:ACCEPT?
-commit any       dc1-c after-send:PREPARE:3 dc2-c before-send:DECIDE?
-commit any       dc1-c after-send:PREPARE:3 dc2-c after-send:DECIDE?
-commit committed dc1-c after-store:ACCEPT:3 dc2-c after-store:PROMISE
-commit any       dc1-c after-send:PREPARE:3 dc2-p before-store:COMMITTED?
+# recovery by the others; dc1-c dies with every vote on its way or in
+commit any       dc1-c before-store:ACCEPT dc2-c before-store:PROMISE
+commit any       dc1-c before-store:ACCEPT dc2-c after-store:PROMISE
+commit any       dc1-c before-store:ACCEPT dc3-c before-store:PROMISE
+commit any       dc1-c before-store:ACCEPT dc3-c after-store:PROMISE
+commit any       dc1-c before-store:ACCEPT dc2-c before-send:PROMISE_ASK?
+commit any       dc1-c before-store:ACCEPT dc2-c after-send:PROMISE_ASK?
+commit any       dc1-c before-store:ACCEPT dc3-c before-send:PROMISE?
+commit any       dc1-c before-store:ACCEPT dc3-c after-send:PROMISE?
+commit any       dc1-c before-store:ACCEPT dc2-c before-send:PROPOSE?
+commit any       dc1-c before-store:ACCEPT dc2-c after-send:PROPOSE?
+commit any       dc1-c before-store:ACCEPT dc3-c before-store:ACCEPT:2?
+commit any       dc1-c before-store:ACCEPT dc3-c after-store:ACCEPT:2?
+commit any       dc1-c before-store:ACCEPT dc2-c before-send:DECIDE?
+commit any       dc1-c before-store:ACCEPT dc2-c after-send:DECIDE?
+abort  aborted   dc1-c before-send:DECIDE:1 dc2-c before-store:PROMISE
+abort  aborted   dc1-c before-send:DECIDE:1 dc2-c after-store:PROMISE
+abort  aborted   dc1-c before-send:DECIDE:1 dc3-c after-store:ACCEPT?
+commit committed dc1-c before-send:RESULT   dc2-c after-store:PROMISE
+commit committed dc1-c before-send:RESULT   dc2-p before-store:COMMITTED
+commit committed dc1-c before-send:RESULT   dc2-p before-send:DECIDED
 '
 
 # ---- one worker: one cluster, every PARTS-th case ----
 
-# Until the node has died, or the transaction is over without that.
+# Whether the node has died at its point, or, where it may pass by it, the transaction is over.
 died_or_over() {
-    dead "$1" || { ! kill -0 "$client" 2>/dev/null && all_settled; }
+    dead "$1" || { [[ ${point_of[$1]} = *\? ]] && ! kill -0 "$client" 2>/dev/null && all_settled; }
 }
 
 participants_settled() {
-    ! status_lines | grep -E '"reachable":true' | grep -E '"(in_doubt|preparing|deciding)":[1-9]'
+    ! status_lines | grep -E '"reachable":true' | grep -qE '"(in_doubt|preparing|deciding)":[1-9]'
 }
 
+# restart NODE [POINT]
 restart() {
     kill9 "$1"
-    start "$@"
+    point_of[$1]=${2-}
+    start "$1" ${2:+ASSENT_CRASH_AT="${2%\?}"}
+}
+
+# Takes the point from a node: it comes back without, or again without.
+disarm() {
+    [ -z "${point_of[$1]}" ] && alive "$1" || restart "$1"
 }
 
 # Whether the keys of a case are at every participant, or at none.
@@ -143,30 +158,29 @@ run_case() {
     abort) ops="put dc1/k$number $value , put dc2/k$number $value , exists dc2/none , put dc3/k$number $value" ;;
     single) ops="put dc2/k$number $value" keys="dc2/k$number" ;;
     esac
-    restart "$node" ASSENT_CRASH_AT="${point%\?}"
-    [ -n "$node2" ] && [ "$node2" != "$node" ] && restart "$node2" ASSENT_CRASH_AT="${point2%\?}"
+    restart "$node" "$point"
+    [ -n "$node2" ] && [ "$node2" != "$node" ] && restart "$node2" "$point2"
     connected || wrong+="the nodes do not find each other; "
 
     "$ASSENT" txn --once --dc dc1 --timeout 30s -o json $ops >"$WORK/client" 2>&1 &
     client=$!
     eventually died_or_over "$node"
-    alive "$node" && [ "$point" = "${point%\?}" ] && wrong+="$node did not come by $point; "
+    alive "$node" && [[ $point != *\? ]] && wrong+="$node did not come by $point; "
     if [ "$node2" = "$node" ]; then
-        reap "$node"
-        start "$node" ASSENT_CRASH_AT="$point2"
+        restart "$node" "$point2"
         eventually died_or_over "$node"
         alive "$node" && wrong+="$node did not come by $point2; "
     elif [ -n "$node2" ]; then
+        [ "$coordinators" = 1 ] && disarm "$node"
         dead "$node" && reap "$node"
-        [ "$coordinators" = 1 ] && start "$node"
         eventually died_or_over "$node2"
-        alive "$node2" && [ "$point2" = "${point2%\?}" ] && wrong+="$node2 did not come by $point2; "
+        alive "$node2" && [[ $point2 != *\? ]] && wrong+="$node2 did not come by $point2; "
     elif [ "$coordinators" = 3 ] && dead "$node" && [ "${role[$node]}" = coordinator ]; then
         reap "$node"
         eventually participants_settled || wrong+="a participant stays in doubt while $node is down; "
     fi
     for now in $node $node2; do
-        alive "$now" || { kill9 "$now"; start "$now"; }
+        disarm "$now"
     done
     connected || wrong+="the nodes do not find each other again; "
     wait "$client"
@@ -184,6 +198,8 @@ run_case() {
     wrong+=$(keys_are "$now" "$value" $keys)
     report $((${#wrong} > 0)) "F=$(((coordinators - 1) / 2)), $kind: $node dies $point${node2:+, then $node2 $point2}: $now, the client was told $answer" "$wrong"
 }
+
+declare -A point_of=()
 
 worker() {
     local line number=0 cases
