@@ -163,13 +163,23 @@ address_of() {
         gsub(/"/, "", $2); print $2 }' "$cluster/cluster.yaml"
 }
 
+# daemon NODE [OPTIONS...]: runs it here, to its end. daemon_file is the cluster file that it gets.
+daemon() {
+    local node=$1
+    shift
+    exec "$BUILD/assent-${role[$node]}" --cluster "${daemon_file:-$cluster/cluster.yaml}" \
+        --node "$node" --data "$cluster/$node" "$@"
+}
+
 # start NODE [VARIABLE=VALUE...]
 start() {
     local node=$1
     shift
     starts[$node]=$((${starts[$node]-0} + 1))
-    env "$@" "$BUILD/assent-${role[$node]}" --cluster "$cluster/cluster.yaml" --node "$node" \
-        --data "$cluster/$node" </dev/null >"$cluster/$node.${starts[$node]}.log" 2>&1 &
+    {
+        [ $# = 0 ] || export "$@"
+        daemon "$node"
+    } </dev/null >"$cluster/$node.${starts[$node]}.log" 2>&1 &
     pid[$node]=$!
 }
 
@@ -236,7 +246,7 @@ stop_all() {
 
 # One line per node of the cluster file, as JSON.
 status_lines() {
-    "$ASSENT" status -o json 2>/dev/null | sed 's/{"name":/\n&/g' | grep '"name"'
+    "$ASSENT" status --client app -o json 2>/dev/null | sed 's/{"name":/\n&/g' | grep '"name"'
 }
 
 # status_field LINE NAME: the number, or nothing.
@@ -294,7 +304,7 @@ settled() {
 # txn ARGUMENTS...: `assent txn`, in `answer` (committed, aborted, unknown; none if it was not even
 # sent), `reason`, `txid`, `said`.
 txn() {
-    said=$("$ASSENT" txn -o json "$@" 2>&1)
+    said=$("$ASSENT" txn --client app -o json "$@" 2>&1)
     txn_read "$said"
 }
 
@@ -309,14 +319,14 @@ txn_read() {
 # The outcome of a transaction, in one word.
 outcome_of() {
     local said
-    said=$("$ASSENT" outcome -o json "$1" 2>&1)
+    said=$("$ASSENT" outcome --client app -o json "$1" 2>&1)
     [[ $said =~ \"status\":\"([a-z]+)\" ]] && echo "${BASH_REMATCH[1]}" || echo "nothing: $said"
 }
 
 # The value of a key, strongly read; "-" if there is none. value_of KEY [NODE]
 value_of() {
     local said
-    said=$("$ASSENT" get ${2:+--at "$2"} "$1" 2>&1)
+    said=$("$ASSENT" get --client app ${2:+--at "$2"} "$1" 2>&1)
     case $? in
     0) echo "$said" ;;
     1) echo - ;;
