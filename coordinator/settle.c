@@ -122,6 +122,18 @@ static bool same_outcome(const struct outcome *a, const struct outcome *b)
     return a->kind == b->kind && (a->kind != OUTCOME_COMMITTED || a->commit_ts == b->commit_ts);
 }
 
+/* The other coordinators are told soon, in a batch, that nobody needs their records any more. */
+static void forget_later(struct coordinator *c, const struct txn *t)
+{
+    if (c->f == 0)
+        return;
+    c->forget[c->forget_n++] = (struct forget_entry){t->head.txid, t->outcome};
+    if (c->forget_n == FORGET_MAX)
+        settle_forget_flush(c);
+    else if (!c->forget_timer.set)
+        timer_set(&c->timers, &c->forget_timer, c->now_us + FORGET_DELAY_US);
+}
+
 void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, bool decider)
 {
     if (outcome.kind == OUTCOME_NONE)
@@ -152,8 +164,11 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
     lead_free(c, t);
     free(t->recovery);
     t->recovery = NULL;
-    if (txid_route(&t->head.txid) != 0 || (decider && t->participants.n == 0)) {
-        settle_finish(c, t); /* nobody is in doubt */
+    bool alone = txid_route(&t->head.txid) != 0;
+    if (alone || (decider && t->participants.n == 0)) {
+        if (!alone)
+            forget_later(c, t); /* acceptors of the abort of the whole */
+        settle_finish(c, t);    /* nobody is in doubt */
         return;
     }
     if (!decider)
@@ -192,13 +207,7 @@ void settle_decided(struct coordinator *c, struct txn *t, node_id participant)
         return;
     t->settled |= UINT64_C(1) << i;
     if (t->settled == participants_all(&t->participants) && t->decider) {
-        if (c->f > 0 && c->forget_n < FORGET_MAX) {
-            c->forget[c->forget_n++] = (struct forget_entry){t->head.txid, t->outcome};
-            if (c->forget_n == FORGET_MAX)
-                settle_forget_flush(c);
-            else if (!c->forget_timer.set)
-                timer_set(&c->timers, &c->forget_timer, c->now_us + FORGET_DELAY_US);
-        }
+        forget_later(c, t);
         settle_finish(c, t);
     }
 }
