@@ -19,6 +19,7 @@ exec 3>&1 2>"$WORK/shell.err"
 export ASSENT_LOG=json
 unset ASSENT_CRASH_AT ASSENT_CLUSTER
 children=()
+mounts=() # what cleanup() unmounts
 declare -A pid=() starts=() role=()
 nodes=()
 passed=0
@@ -102,6 +103,7 @@ cleanup() {
     for p in "${children[@]}"; do kill "$p"; done
     for p in "${pid[@]}"; do kill -9 "$p"; done
     wait
+    for p in "${mounts[@]}"; do umount "$p"; done
     grep -vE ' Killed | Terminated ' "$WORK/shell.err" | sed 's/^/# /'
     if [ "$failed" != 0 ] && [ -n "${cluster-}" ]; then
         for node in "${!starts[@]}"; do

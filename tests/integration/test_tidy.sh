@@ -16,7 +16,7 @@ plant() {
     if [ -e "$WORK/kept" ]; then mv "$WORK/kept" "$file"; else rm "$file"; fi
 }
 
-command -v clang-format >/dev/null || apt-get install -y -q clang-format >/dev/null 2>&1
+command -v clang-format >/dev/null || make --no-print-directory deps-dev >/dev/null 2>&1
 ok 'the tree as it is is clean' tests/tidy/tidy "$copy"
 plant 'uv.h in common/' 'common/bytes.c:[0-9]+:#include <uv.h>.*not allowed' common/bytes.c '#include <uv.h>'
 plant 'sqlite3.h in wire/' 'wire/hash.c:[0-9]+:.*sqlite3.h.*not allowed' wire/hash.c '#include <sqlite3.h>'
