@@ -587,8 +587,16 @@ static int run(struct daemon *d, const struct noise_keypair *keys)
     uv_loop_init(&d->loop);
     init_handles(d);
     int rc = open_network(d, keys);
-    if (rc != 0)
+    if (rc != 0) {
+        d->closing = true;
+        if (d->transport != NULL)
+            transport_close(d->transport, 0, on_transport_closed, d);
+        else
+            on_transport_closed(d);
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&d->loop);
         return rc;
+    }
     d->storage = storage_start(d->store, on_wake, d);
     effects_init(&effects);
     d->role->start(d->role->arg, now_us(), wall_ms(), &effects);
