@@ -201,7 +201,7 @@ log_of() {
 }
 
 logged() {
-    grep -qE -- "$2" "$cluster/$1.${starts[$1]}.log"
+    grep -sqE -- "$2" "$cluster/$1.${starts[$1]}.log"
 }
 
 alive() {
