@@ -430,8 +430,7 @@ struct txn *txn_asked(struct coordinator *c, const struct event *e)
     return t;
 }
 
-/* Forgets a transaction that a message made known and that left nothing behind. */
-static void drop_if_empty(struct coordinator *c, struct txn *t)
+void txn_drop_if_empty(struct coordinator *c, struct txn *t)
 {
     if (t->state == TXN_KNOWN && !t->has_record && t->waiters_n == 0)
         txn_remove(c, t);
@@ -475,7 +474,7 @@ static void on_message(struct coordinator *c, const struct event *e, bool looked
     on_txn_message(c, e, t);
     t = txn_find(c, &m->head.txid);
     if (t != NULL)
-        drop_if_empty(c, t);
+        txn_drop_if_empty(c, t);
 }
 
 static void on_stored(struct coordinator *c, const struct event_stored *s)

@@ -73,8 +73,10 @@ void waiters_free(struct coordinator *c, struct txn *t)
 
 void waiter_expired(struct coordinator *c, struct waiter *w)
 {
-    answer_result(c, w->txn, w->to, ASSENT_PENDING);
+    struct txn *t = w->txn;
+    answer_result(c, t, w->to, ASSENT_PENDING);
     waiter_free(c, w);
+    txn_drop_if_empty(c, t);
 }
 
 void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32_t wait_ms)
@@ -259,8 +261,13 @@ void settle_ask_old(struct coordinator *c)
         if (n + PARTICIPANTS_MAX > SETTLE_ASK_BATCH)
             break;
         bool open = t->state == TXN_KNOWN || t->state == TXN_DECIDED;
-        if (!open || !t->has_record || !below_watermark(c, &t->head.txid))
+        if (!open || !below_watermark(c, &t->head.txid))
             continue;
+        if (!t->has_record) {
+            if (t->state == TXN_DECIDED && !t->decider)
+                settle_finish(c, t); /* learnt from another, who has long seen to it */
+            continue;
+        }
         if (t->participants.n == 0 && t->outcome.kind == OUTCOME_NONE) {
             txn_move(t, TXN_DECIDED); /* a bare promise: below W no record is a promise too */
             settle_finish(c, t);

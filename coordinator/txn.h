@@ -158,6 +158,8 @@ struct txn *txn_find(struct coordinator *c, const struct txid *txid);
 struct txn *txn_asked(struct coordinator *c, const struct event *e);
 struct txn *txn_add(struct coordinator *c, const struct tx_head *head);
 void txn_remove(struct coordinator *c, struct txn *t);
+/* Forgets a transaction that was only asked about, and that nobody asks about any more. */
+void txn_drop_if_empty(struct coordinator *c, struct txn *t);
 /* Moves to FINISHED: nothing is under way any more. */
 void txn_finish(struct coordinator *c, struct txn *t);
 /* Learns the participants, if they were not known; false if they differ from those known. */
