@@ -107,8 +107,7 @@ cleanup() {
     grep -vE ' Killed | Terminated ' "$WORK/shell.err" | sed 's/^/# /'
     if [ "$failed" != 0 ] && [ -n "${cluster-}" ]; then
         for node in "${!starts[@]}"; do
-            printf '    # --- the end of the log of %s\n' "$node"
-            log_of "$node" | tail -n 5 | cut -c 1-300 | sed 's/^/    # /'
+            log_of "$node" | grep -v '"level":"info"' | tail -n 5 | cut -c 1-300 | sed "s/^/    # $node: /"
         done
     fi
     [ "$failed" != 0 ] && [ -n "${KEEP-}" ] && echo "    # kept: $WORK" || rm -rf "$WORK"

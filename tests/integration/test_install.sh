@@ -1,49 +1,78 @@
 #!/usr/bin/env bash
-# make install: what lands where, what the library exports, and a program built with pkg-config alone that
-# commits across datacenters.
+# make install: what lands where, what the library exports, and programs built with pkg-config alone
+# (that of the README among them) that commit across datacenters.
+#
+#     tests/integration/test_install.sh BUILD_DIR
 . "$(dirname "$0")/lib.sh"
 
 root=$WORK/root
 variant=$(basename "$BUILD")
+symbols=$(nm -D "$BUILD/libassent.so")
+case $variant in
+asan | tsan | ubsan | release) ;;
+*) # a build directory of another name
+    variant=release
+    ! grep -q __asan_ <<<"$symbols" || variant=asan
+    ! grep -q __tsan_ <<<"$symbols" || variant=tsan
+    ;;
+esac
+case $variant in
+asan) sanitize='-fsanitize=address,undefined' ;;
+tsan) sanitize=-fsanitize=thread ;;
+ubsan) sanitize=-fsanitize=undefined ;;
+*) sanitize= ;;
+esac
+
+# ---- what is installed ----
+
 ok 'make install puts everything under DESTDIR and prefix' \
-    make --no-print-directory install VARIANT="$variant" DESTDIR="$root" prefix=/usr
+    make --no-print-directory install BUILD="${BUILD#"$ROOT"/}" VARIANT="$variant" DESTDIR="$root" prefix=/usr
 for file in bin/assent bin/assent-coordinator bin/assent-participant bin/assent-chaos lib/libassent.so \
     include/assent/assent.h include/assent/uv.h include/assent/status.h lib/pkgconfig/assent.pc; do
     ok "$file is installed" test -e "$root/usr/$file"
 done
-foreign=$(nm -D --defined-only "$root/usr/lib/libassent.so" | awk '$2 ~ /[TDBRVW]/ { print $3 }' |
+is 'and nothing outside of the prefix' "$(ls "$root")" usr
+like 'the installed command runs' "$("$root/usr/bin/assent" --version)" '^assent [0-9]+\.[0-9]+\.[0-9]+$'
+
+foreign=$(nm -D --defined-only "$root/usr/lib/libassent.so" | awk '$2 ~ /[TDBRVWi]/ { print $3 }' |
     grep -vE '^assent_|^_(init|fini)$')
-ok 'only assent_* is exported' test -z "$foreign"
+is 'only assent_* is exported' "$foreign" ''
+exported=$(nm -D --defined-only "$root/usr/lib/libassent.so" | awk '$2 == "T" { print $3 }')
+declared=$(cat include/assent/*.h | sed -E 's|^ *[*/].*||' | grep -ohE '\bassent_[a-z0-9_]+\(' | tr -d '(' | sort -u)
+missing=$(comm -23 <(echo "$declared") <(sort <<<"$exported"))
+is 'every function of the public headers is' "$missing" ''
 needed=$(ldd "$root/usr/lib/libassent.so")
 ok 'the library needs no database' bash -c "! grep -q sqlite <<<'$needed'"
-
-cat >"$WORK/program.c" <<'C'
-#include <assent/assent.h>
-int main(int argc, char **argv)
-{
-    assent *db;
-    if (argc != 2 || assent_open(&db, &(assent_options){.cluster_file = argv[1]}) != ASSENT_OK)
-        return 2;
-    assent_txn *t = assent_txn_new(db);
-    assent_put(t, "dc1/k", 5, "one", 3);
-    assent_put(t, "dc2/k", 5, "two", 3);
-    assent_status s = assent_commit(t, NULL);
-    assent_txn_free(t);
-    assent_close(db);
-    return s == ASSENT_OK ? 0 : 1;
-}
-C
-export PKG_CONFIG_PATH=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root LD_LIBRARY_PATH=$root/usr/lib
-sanitize=
-case $variant in asan) sanitize='-fsanitize=address,undefined' ;; tsan) sanitize=-fsanitize=thread ;; ubsan) sanitize=-fsanitize=undefined ;; esac
-# shellcheck disable=SC2046
-ok 'a program builds with pkg-config --cflags --libs assent' \
-    gcc -std=c11 -Wall -Wextra -Werror $sanitize "$WORK/program.c" $(pkg-config --cflags --libs assent) -o "$WORK/program"
-cluster_make install
-start_all || report 1 'the cluster starts'
-ok 'it commits across datacenters' "$WORK/program" "$ASSENT_CLUSTER"
-for key in dc1/k=one dc2/k=two; do
-    ok "$key is there" test "$(value_of "${key%=*}")" = "${key#*=}"
+for header in assent uv status; do
+    ok "assent/$header.h compiles by itself, strictly" \
+        gcc -std=c11 -D_GNU_SOURCE -pedantic -Wall -Wextra -Werror -fsyntax-only -I "$root/usr/include" -x c <(echo "#include <assent/$header.h>")
 done
+
+# ---- programs ----
+
+export PKG_CONFIG_PATH=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root LD_LIBRARY_PATH=$root/usr/lib
+ok 'pkg-config knows the version' pkg-config --exact-version="$("$ASSENT" --version | cut -d' ' -f2)" assent
+
+# build SENTENCE SOURCE PROGRAM
+build() {
+    # shellcheck disable=SC2046,SC2086
+    ok "$1" gcc -std=c11 -Wall -Wextra -Werror $sanitize "$2" $(pkg-config --cflags --libs assent) -o "$3"
+}
+sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' >"$WORK/ten.c"
+ok 'the README has a program' grep -q assent_commit "$WORK/ten.c"
+build 'it builds with pkg-config --cflags --libs assent' "$WORK/ten.c" "$WORK/ten"
+build 'so does examples/transfer.c' examples/transfer.c "$WORK/transfer"
+
+cluster_make local
+start_all
+report $? 'a cluster starts'
+"$ASSENT" put --client app dc1/alice 100 >/dev/null
+ok 'the program of the README commits across datacenters' env -C "$WORK" "$WORK/ten"
+is 'it took from the one' "$(value_of dc1/alice)" 70
+is 'and gave to the other' "$(value_of dc2/bob)" 30
+like 'so does the example' "$("$WORK/transfer" "$ASSENT_CLUSTER" app dc2/bob dc3/carol 10)" 'moved 10 from dc2/bob' 'dc2/bob: 20' 'dc3/carol: 10'
+fails 'the example says why it does not' 1 'nothing was moved: OUT_OF_BOUNDS|nothing was moved: .*lower bound' \
+    "$WORK/transfer" "$ASSENT_CLUSTER" app dc2/bob dc3/carol 1000
 stop_all
+report $? 'every node stops cleanly'
 finish

@@ -165,4 +165,10 @@ settled
 stop_all
 report $? 'every node stops cleanly'
 ok 'no transaction has two outcomes on any disk, nobody is in doubt' atomic "$WORK/outcomes_told"
+
+# ---- the check itself ----
+
+sqlite3 "$cluster/dc1-p/node.db" \
+    'UPDATE outcomes SET outcome = 2 WHERE txid = (SELECT max(txid) FROM outcomes WHERE outcome = 1)'
+fails 'that check finds one outcome that was turned round' 1 'two outcomes: [0-9a-f]{32}$' atomic "$WORK/outcomes_told"
 finish
