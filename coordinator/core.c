@@ -585,6 +585,7 @@ void coordinator_stats(const struct coordinator *c, struct coordinator_stats *ou
     struct txn *t;
     *out = c->stats;
     out->leading = c->leading;
+    out->forgetting = c->forget_n;
     out->watermark = c->watermark;
     TAILQ_FOREACH (t, &c->open, link) {
         out->recovering += t->state == TXN_PROMISING || t->state == TXN_PROPOSING ||

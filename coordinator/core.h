@@ -25,6 +25,7 @@ struct coordinator_config {
 
 struct coordinator_stats {
     uint32_t in_memory, leading, recovering, undecided, unsettled;
+    uint32_t forgetting; /* finished, and the others not told yet */
     uint64_t committed, aborted, recoveries, answered;
     hlc_ts watermark;
 };

@@ -139,7 +139,7 @@ static bool idle(void *arg)
 {
     struct coordinator_stats stats;
     coordinator_stats(((struct coordinator_node *)arg)->core, &stats);
-    return stats.leading == 0;
+    return stats.leading == 0 && stats.forgetting == 0;
 }
 
 static void status(void *arg, uint64_t now_us, struct writer *text)
