@@ -460,7 +460,7 @@ assent_status daemon_create_store(const struct daemon_role *role, const struct c
 {
     struct store_identity id = identity_of(cluster, node, node->key[0]);
     struct store_role store = role->store_role(role->arg);
-    return log_store_create(dir, &id, &store, why, why_size);
+    return log_store_create(&disk_posix, dir, &id, &store, why, why_size);
 }
 
 /* Cluster file, node, key. 0, or an exit status after saying why. */
@@ -522,7 +522,7 @@ static int open_node(struct daemon *d, const struct noise_keypair *keys)
     struct store_identity id = identity_of(d->cluster, d->self, keys->public);
     struct store_role store_role = d->role->store_role(d->role->arg);
     assent_status status =
-        log_store_open(&d->store, d->args.data_dir, &id, &store_role, why, sizeof why);
+        log_store_open(&d->store, &disk_posix, d->args.data_dir, &id, &store_role, why, sizeof why);
     if (status != ASSENT_OK)
         return fail(d, store_exit_status(d, status), d->args.data_dir, why);
     struct daemon_start start = {.cluster = d->cluster, .self = d->self, .store = d->store};

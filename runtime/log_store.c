@@ -1,11 +1,13 @@
 /* Invariants:
  *
  *   L1  tip = durable + the rows of the open batch; after a rollback tip = durable.
- *   L2  applied.seq <= mark <= durable.seq; the log table holds exactly the rows from
- *       applied.seq + 1 to tip.seq.
+ *   L2  applied.seq <= durable.seq; the log table holds exactly the rows from applied.seq + 1 to
+ *       tip.seq.
  *   L3  a row's chain continues the chain of the row before; the first continues applied.chain.
- *   L4  nothing is acknowledged before the mark has reached it: log_store_commit writes the mark
- *       after SQLite's sync and before it returns, and an open writes it before it replays.
+ *   L4  nothing is acknowledged before it is durable in the tail: log_store_commit writes the batch
+ *       there after SQLite's commit, which syncs nothing, and before it returns. What the tail is
+ *       about to forget has been synced in SQLite's write-ahead log. So after any crash the rows
+ *       that SQLite lost are in the tail, and an open puts them back.
  *   L5  after a failed write or sync (`broken`) nothing is written any more, so nothing is retried.
  *
  * A job is undone by deleting its rows again, not by a SQLite savepoint: appending is the only
@@ -17,12 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/store_file.h"
-#include "runtime/store_mark.h"
 #include "runtime/store_meta.h"
 #include "runtime/store_row.h"
+#include "runtime/store_tail.h"
 
 #define PAGE_BYTES      4096
 #define WAL_FRAMES_MAX  (8 * 1024 * 1024 / PAGE_BYTES) /* then a checkpoint */
@@ -52,10 +53,11 @@ static const char *const statement_sql[STATEMENTS] = {
 };
 
 struct log_store {
+    const struct disk *disk;
     struct store_paths paths;
     struct store_identity id;
     struct store_role role;
-    struct store_mark mark;
+    struct store_tail tail;
     sqlite3 *db;
     sqlite3_stmt *stmt[STATEMENTS];
     sqlite3_stmt *update_meta;
@@ -63,7 +65,8 @@ struct log_store {
     struct store_position durable;
     struct store_position tip;
     struct store_position savepoint;
-    int index_fd;
+    size_t tail_savepoint;
+    struct disk_file *index;
     bool in_batch;
     bool in_savepoint;
     bool full;         /* the open batch met a full disk: only a rollback is left */
@@ -138,12 +141,11 @@ static assent_status checkpoint(struct log_store *s, int mode)
 
 /* ---- open ---- */
 
-/* What was found wrong, what the mark says, what to do. */
+/* What was found wrong, what the tail says, what to do. */
 __attribute__((format(printf, 4, 5))) static assent_status
 damaged(struct log_store *s, char *why, size_t why_size, const char *format, ...)
 {
-    const struct store_mark_slot *a = &s->mark.slot[0], *b = &s->mark.slot[1];
-    uint64_t seq = b->valid && (!a->valid || b->seq > a->seq) ? b->seq : a->seq;
+    uint64_t seq = s->tail.entry[s->tail.entries - 1].seq;
     char what[160];
     va_list args;
     va_start(args, format);
@@ -151,89 +153,182 @@ damaged(struct log_store *s, char *why, size_t why_size, const char *format, ...
     va_end(args);
     return store_file_refuse(
         ASSENT_CORRUPT, why, why_size,
-        "%.120s: %s; the mark says that row %llu was acknowledged. The node may "
+        "%.120s: %s; the tail says that row %llu was acknowledged. The node may "
         "have forgotten what it promised and must not serve: keep all files as "
-        "they are, never delete the mark, and replace the node by a new one "
+        "they are, never delete the tail, and replace the node by a new one "
         "under a new key",
         s->paths.db, what, (unsigned long long)seq);
 }
 
-/* Both slots where the log still has their row: the newest alone is what the log must reach, the
- * other is one more witness. */
-static bool mark_fits(const struct store_mark *mark, const struct store_position *at)
+/* Whether every entry of the tail that ends at this row has its chain. *next is the first entry
+ * that may. */
+static bool tail_fits(const struct store_tail *tail, const struct store_position *at, int *next)
 {
-    for (int i = 0; i < STORE_MARK_SLOTS; i++)
-        if (mark->slot[i].valid && mark->slot[i].seq == at->seq &&
-            memcmp(mark->slot[i].chain.b, at->chain.b, HASH_BYTES) != 0)
+    while (*next < tail->entries && tail->entry[*next].seq < at->seq)
+        ++*next;
+    for (int i = *next; i < tail->entries && tail->entry[i].seq == at->seq; i++)
+        if (memcmp(tail->entry[i].chain.b, at->chain.b, HASH_BYTES) != 0)
             return false;
     return true;
 }
 
-/* Reads the whole log once, before anything is believed: L3, and the mark. */
+/* What is wrong with a row that was read, of the log or of the tail, or NULL with the tip moved
+ * onto it. */
+static const char *verify_row(struct log_store *s, const struct store_row *row, int *next)
+{
+    const char *fault = store_row_fault(&s->tip, row);
+    if (fault == NULL && record_kind_known(row->kind)) {
+        if (!store_row_advance(&s->tip, row))
+            return "it is no valid incarnation";
+        if (!tail_fits(&s->tail, &s->tip, next))
+            return "its chain differs from the tail's";
+    }
+    return fault;
+}
+
+/* Reads the whole log once, before anything is believed: L3, and the tail where both have a row. */
 static assent_status verify(struct log_store *s, char *why, size_t why_size)
 {
-    struct hash genesis = store_meta_genesis(&s->id);
-    const struct store_mark_slot *newest = store_mark_check(&s->mark, &genesis);
-    if (newest == NULL)
-        return store_file_refuse(
-            ASSENT_CORRUPT, why, why_size,
-            "%.200s: neither slot of the mark is valid for this database: it is "
-            "damaged, or another node's. Nothing shows that the log is whole: "
-            "keep all files as they are and replace the node by a new one under "
-            "a new key",
-            s->paths.mark);
     sqlite3_stmt *stmt = s->stmt[STMT_SELECT];
     sqlite3_bind_int64(stmt, 1, INT64_MIN);
     sqlite3_bind_int64(stmt, 2, -1);
     assent_status status = ASSENT_OK;
     struct store_row row;
+    int next = 0;
     s->tip = s->applied;
-    if (!mark_fits(&s->mark, &s->tip))
-        status = damaged(s, why, why_size, "at row %llu, the last in the tables, the chain differs",
+    if (!tail_fits(&s->tail, &s->tip, &next))
+        status = damaged(s, why, why_size,
+                         "at row %llu, the last in the tables, the chain differs from the tail's",
                          (unsigned long long)s->tip.seq);
     while (status == ASSENT_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+        uint64_t whole = s->tip.seq;
         store_row_read(stmt, &row);
-        const char *fault = store_row_fault(&s->tip, &row);
+        const char *fault = verify_row(s, &row, &next);
         if (fault != NULL)
             status = damaged(s, why, why_size, "the log is whole up to row %llu; at row %llu %s",
-                             (unsigned long long)s->tip.seq, (unsigned long long)row.seq, fault);
+                             (unsigned long long)whole, (unsigned long long)row.seq, fault);
         else if (!record_kind_known(row.kind))
             status = store_file_refuse(
                 ASSENT_FOREIGN, why, why_size,
                 "%.200s: row %llu has kind %llu, which this program does not "
                 "know: use the newer program that wrote it",
                 s->paths.db, (unsigned long long)row.seq, (unsigned long long)row.kind);
-        else if (!store_row_advance(&s->tip, &row))
-            status = damaged(s, why, why_size, "row %llu is no valid incarnation",
-                             (unsigned long long)row.seq);
-        else if (!mark_fits(&s->mark, &s->tip))
-            status = damaged(s, why, why_size, "at row %llu the chain differs from the mark",
-                             (unsigned long long)row.seq);
     }
     int rc = sqlite3_reset(stmt);
     if (status == ASSENT_OK && rc != SQLITE_OK)
         status = damaged(s, why, why_size, "after row %llu the log cannot be read: %s",
                          (unsigned long long)s->tip.seq, sqlite3_errmsg(s->db));
-    if (status == ASSENT_OK && s->tip.seq < newest->seq)
-        status = damaged(s, why, why_size, "the log ends at row %llu: its end was lost",
-                         (unsigned long long)s->tip.seq);
-    s->durable = s->tip;
     return status;
 }
 
-/* Rows that a killed process had written but neither synced nor acknowledged are about to be acted
- * upon: they must be durable and under the mark first. The checkpoint also writes anew what an
+static int insert_row(struct log_store *s, const struct store_row *row)
+{
+    sqlite3_stmt *stmt = s->stmt[STMT_INSERT];
+    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)row->seq);
+    sqlite3_bind_int64(stmt, 2, (sqlite3_int64)row->kind);
+    sqlite3_bind_blob(stmt, 3, row->txid.b, TXID_BYTES, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 4, (sqlite3_int64)row->ts);
+    if (row->has_body)
+        sqlite3_bind_blob64(stmt, 5, row->body.data, row->body.len, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(stmt, 5);
+    sqlite3_bind_blob(stmt, 6, row->chain.b, HASH_BYTES, SQLITE_STATIC);
+    int rc = run(stmt);
+    sqlite3_clear_bindings(stmt);
+    return rc;
+}
+
+/* The rows of one entry of the tail that the log lacks. False: they do not continue it. *rc is
+ * SQLite's. */
+static bool restore_entry(struct log_store *s, const struct store_tail_entry *e, int *rc)
+{
+    struct bytes rows = e->rows;
+    struct store_row row;
+    if (e->before_seq > s->tip.seq || !e->has_rows)
+        return false;
+    struct store_position at = {.seq = e->before_seq, .chain = e->before_chain};
+    int next = 0;
+    while (*rc == SQLITE_OK && at.seq < e->seq && store_tail_row(&rows, &at, &row)) {
+        at.seq = row.seq;
+        at.chain = row.chain;
+        if (row.seq <= s->tip.seq)
+            continue;
+        if (verify_row(s, &row, &next) != NULL || s->tip.seq != row.seq)
+            return false;
+        *rc = insert_row(s, &row);
+        s->stats.restored++;
+    }
+    return *rc != SQLITE_OK || (s->tip.seq == e->seq && rows.len == 0);
+}
+
+/* Puts back the rows that SQLite lost and the tail has: after a loss of power those that were never
+ * synced there, and after a bad bit those behind it. */
+static assent_status restore(struct log_store *s, char *why, size_t why_size)
+{
+    uint64_t had = s->tip.seq;
+    assent_status status = ASSENT_OK;
+    int rc = SQLITE_OK;
+    if (had >= s->tail.entry[s->tail.entries - 1].seq)
+        return ASSENT_OK;
+    rc = run(s->stmt[STMT_BEGIN]);
+    for (int i = 0; i < s->tail.entries && rc == SQLITE_OK && status == ASSENT_OK; i++)
+        if (s->tail.entry[i].seq > s->tip.seq && !restore_entry(s, &s->tail.entry[i], &rc))
+            status = damaged(s, why, why_size,
+                             "the log ends at row %llu: its end was lost, and the tail does not "
+                             "have all that follows",
+                             (unsigned long long)had);
+    if (rc == SQLITE_OK && status == ASSENT_OK)
+        rc = run(s->stmt[STMT_COMMIT]);
+    if (rc == SQLITE_OK)
+        return status;
+    failed(s, rc, "putting back what the tail has");
+    return store_file_refuse(ASSENT_STORAGE, why, why_size, "%.300s%s", s->error,
+                             s->full ? "; free space on its disk and start again" : "");
+}
+
+static int sync_wal(struct log_store *s)
+{
+    sqlite3_file *wal = NULL;
+    int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
+        rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    s->stats.syncs++;
+    return rc;
+}
+
+/* Writes the batch that store_tail_add noted, which ends at the tip. */
+static assent_status write_tail(struct log_store *s)
+{
+    int rc = store_tail_needs_sync(&s->tail) ? sync_wal(s) : SQLITE_OK;
+    if (rc != SQLITE_OK) {
+        failed(s, rc, "sync of the write-ahead log");
+        s->broken = true;
+        return ASSENT_STORAGE;
+    }
+    int error = store_tail_write(&s->tail, &s->durable, &s->tip);
+    s->stats.syncs++;
+    if (error == 0)
+        return ASSENT_OK;
+    snprintf(s->error, sizeof s->error, "%.160s: write: %s", s->paths.tail, strerror(error));
+    s->broken = true;
+    return ASSENT_STORAGE;
+}
+
+/* Rows that a killed process had written but not acknowledged are about to be acted upon, and the
+ * tail begins anew: all of it must be durable first. The checkpoint also writes anew what an
  * earlier failed sync may have left in memory only. */
 static assent_status make_durable(struct log_store *s, char *why, size_t why_size)
 {
-    assent_status status = checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+    int rc = sync_wal(s);
+    assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_PASSIVE)
+                                           : failed(s, rc, "sync of the write-ahead log");
+    if (status == ASSENT_OK) {
+        store_tail_start(&s->tail);
+        s->durable = s->tip;
+        status = write_tail(s);
+    }
     if (status != ASSENT_OK)
-        return store_file_refuse(status, why, why_size, "%s", s->error);
-    int error = store_mark_write(&s->mark, s->durable.seq, &s->durable.chain);
-    s->stats.syncs++;
-    if (error != 0)
-        return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be written: %s",
-                                 s->paths.mark, strerror(error));
+        return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s", s->error);
     return ASSENT_OK;
 }
 
@@ -279,21 +374,34 @@ static assent_status prepare_statements(struct log_store *s, char *why, size_t w
 
 static assent_status open_files(struct log_store *s, char *why, size_t why_size)
 {
-    assent_status status = store_file_survey(&s->paths, why, why_size);
+    assent_status status = store_file_survey(s->disk, &s->paths, why, why_size);
     if (status == ASSENT_OK)
-        status = store_mark_open(&s->mark, s->paths.mark, why, why_size);
+        status = store_tail_open(&s->tail, s->disk, s->paths.tail, why, why_size);
     if (status == ASSENT_OK)
-        status = store_file_header(&s->paths, s->mark.blank, why, why_size);
+        status = store_file_header(s->disk, &s->paths, s->tail.blank, why, why_size);
     if (status != ASSENT_OK)
         return status;
     const char *const path[] = {s->paths.wal, s->paths.db, s->paths.dir};
     for (size_t i = 0; i < sizeof path / sizeof path[0]; i++) {
-        int error = store_file_sync(path[i]);
+        int error = s->disk->sync(s->disk->arg, path[i]);
         if (error != 0)
             return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be synced: %s",
                                      path[i], strerror(error));
     }
-    return store_file_connect(&s->paths, &s->db, why, why_size);
+    return store_file_connect(s->disk, &s->paths, &s->db, why, why_size);
+}
+
+static assent_status scan_tail(struct log_store *s, char *why, size_t why_size)
+{
+    struct hash genesis = store_meta_genesis(&s->id);
+    if (store_tail_scan(&s->tail, &genesis))
+        return ASSENT_OK;
+    return store_file_refuse(ASSENT_CORRUPT, why, why_size,
+                             "%.200s: no entry of the tail is valid for this database: it is "
+                             "damaged, or another node's. Nothing shows that the log is whole: "
+                             "keep all files as they are and replace the node by a new one under "
+                             "a new key",
+                             s->paths.tail);
 }
 
 static assent_status open_all(struct log_store *s, char *why, size_t why_size)
@@ -306,10 +414,14 @@ static assent_status open_all(struct log_store *s, char *why, size_t why_size)
     if (status == ASSENT_OK)
         status = prepare_statements(s, why, why_size);
     if (status == ASSENT_OK)
+        status = scan_tail(s, why, why_size);
+    if (status == ASSENT_OK)
         status = verify(s, why, why_size);
+    if (status == ASSENT_OK)
+        status = restore(s, why, why_size);
     if (status != ASSENT_OK)
         return status;
-    s->index_fd = store_file_reserve_index(&s->paths);
+    s->index = store_file_reserve_index(s->disk, &s->paths);
     sqlite3_wal_hook(s->db, note_wal_frames, s);
     status = make_durable(s, why, why_size);
     s->checkpoint_at = WAL_FRAMES_MAX;
@@ -324,13 +436,12 @@ static void discard(struct log_store *s)
         sqlite3_finalize(s->stmt[i]);
     /* The role may still hold statements of its own. */
     sqlite3_close_v2(s->db);
-    if (s->index_fd >= 0)
-        close(s->index_fd);
-    store_mark_close(&s->mark);
+    s->disk->close(s->disk->arg, s->index);
+    store_tail_close(&s->tail);
     free(s);
 }
 
-assent_status log_store_open(struct log_store **out, const char *dir,
+assent_status log_store_open(struct log_store **out, const struct disk *disk, const char *dir,
                              const struct store_identity *id, const struct store_role *role,
                              char *why, size_t why_size)
 {
@@ -338,8 +449,7 @@ assent_status log_store_open(struct log_store **out, const char *dir,
     *out = NULL;
     s->id = *id;
     s->role = *role;
-    s->mark.fd = -1;
-    s->index_fd = -1;
+    s->disk = disk;
     assent_status status = store_file_paths(&s->paths, dir, why, why_size);
     if (status == ASSENT_OK)
         status = open_all(s, why, why_size);
@@ -397,6 +507,7 @@ assent_status log_store_savepoint(struct log_store *s)
         return ASSENT_DISK_FULL;
     s->in_savepoint = true;
     s->savepoint = s->tip;
+    s->tail_savepoint = store_tail_mark(&s->tail);
     return ASSENT_OK;
 }
 
@@ -407,6 +518,7 @@ void log_store_release(struct log_store *s, bool keep)
     if (keep || s->tip.seq == s->savepoint.seq)
         return;
     s->tip = s->savepoint;
+    store_tail_undo(&s->tail, s->tail_savepoint);
     if (s->full || s->broken)
         return;
     sqlite3_bind_int64(s->stmt[STMT_UNDO], 1, (sqlite3_int64)s->tip.seq);
@@ -430,21 +542,11 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
                             .has_body = record->body != NULL,
                             .body = blob_bytes(record->body)};
     row.chain = store_row_chain(&s->tip, &row);
-    sqlite3_stmt *stmt = s->stmt[STMT_INSERT];
-    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)row.seq);
-    sqlite3_bind_int64(stmt, 2, (sqlite3_int64)row.kind);
-    sqlite3_bind_blob(stmt, 3, row.txid.b, TXID_BYTES, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 4, (sqlite3_int64)row.ts);
-    if (row.has_body)
-        sqlite3_bind_blob64(stmt, 5, row.body.data, row.body.len, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(stmt, 5);
-    sqlite3_bind_blob(stmt, 6, row.chain.b, HASH_BYTES, SQLITE_STATIC);
-    int rc = run(stmt);
-    sqlite3_clear_bindings(stmt);
+    int rc = insert_row(s, &row);
     if (rc != SQLITE_OK)
         return failed(s, rc, "append");
     require(store_row_advance(&s->tip, &row), "an incarnation not above the one before");
+    store_tail_add(&s->tail, &row);
     return ASSENT_OK;
 }
 
@@ -464,19 +566,16 @@ assent_status log_store_commit(struct log_store *s)
     }
     if (status != ASSENT_OK)
         return status;
+    if (rows > 0)
+        status = write_tail(s);
+    if (status != ASSENT_OK)
+        return status;
     s->in_batch = false;
     if (rows == 0)
         return ASSENT_OK;
-    int error = store_mark_write(&s->mark, s->tip.seq, &s->tip.chain);
-    if (error != 0) {
-        snprintf(s->error, sizeof s->error, "%.160s: write: %s", s->paths.mark, strerror(error));
-        s->broken = true;
-        return ASSENT_STORAGE;
-    }
     s->durable = s->tip;
     s->stats.rows += rows;
     s->stats.batches++;
-    s->stats.syncs += 2;
     return ASSENT_OK;
 }
 
@@ -497,6 +596,7 @@ void log_store_rollback(struct log_store *s)
     if (!s->broken)
         end_transaction(s);
     s->tip = s->durable;
+    store_tail_undo(&s->tail, 0);
     s->in_batch = false;
     s->in_savepoint = false;
     /* What a checkpoint takes out of the write-ahead log is room for the next batch. */
@@ -557,7 +657,6 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
         s->full = false;
         return s->broken ? ASSENT_STORAGE : status;
     }
-    s->stats.syncs++;
     s->applied = at;
     s->role.applied(s->role.arg, at.seq);
     return ASSENT_OK;

@@ -1,5 +1,5 @@
-/* A node's database: identity, the hash-chained log, its high-water mark, and the tables that the
- * log is applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread
+/* A node's database: identity, the hash-chained log, its tail, and the tables that the log is
+ * applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread
  * calls it in the daemons, the simulator calls it directly. The only writer and checkpointer of its
  * file.
  *
@@ -10,15 +10,17 @@
  *
  * chain = BLAKE2b(chain before, seq, kind, txid, ts, body).
  *
- * The mark: a second file beside the database, "<database>.mark", two 64-byte slots written in turn
- * (seq, chain, checksum), durable before any row of the batch is acknowledged. At open the log must
- * reach at least the newer valid slot with the same chain; otherwise the node refuses to serve. */
+ * The tail: a second file beside the database, "<database>.tail", that holds the last batches twice
+ * (runtime/store_tail.h). A batch is durable once it is there. At open the rows that the database
+ * lost are put back from it; if they cannot be, or the chains differ, the node refuses to serve.
+ */
 #ifndef RUNTIME_LOG_STORE_H
 #define RUNTIME_LOG_STORE_H
 
 #include <assent/status.h>
 
 #include "common/record.h"
+#include "runtime/disk.h"
 
 struct sqlite3;
 struct log_store;
@@ -56,19 +58,22 @@ struct store_stats {
     uint64_t applied_seq; /* last row in the tables */
     uint64_t rows;        /* appended since open */
     uint64_t batches;     /* group commits since open */
-    uint64_t syncs;       /* of database and mark together, since open */
+    uint64_t syncs;       /* of database and tail together, since open */
+    uint64_t restored;    /* rows put back from the tail at open */
     uint64_t replayed;    /* rows replayed at open */
     uint64_t bytes;       /* bodies of the rows that are not in the tables yet */
 };
 
-/* Creates database and mark in `dir`, which must not have them. `why` is at least 512 bytes here
+/* Creates database and tail in `dir`, which must not have them. `why` is at least 512 bytes here
  * and below. */
-assent_status log_store_create(const char *dir, const struct store_identity *id,
-                               const struct store_role *role, char *why, size_t why_size);
-/* Opens, checks identity, format, settings, chain and mark, then load() and replay(). Never
- * creates. ASSENT_FOREIGN: another node's, cluster's or program's, or of a newer format;
- * ASSENT_CORRUPT: a gap, a broken chain, or less than the mark: what was found and what to do. */
-assent_status log_store_open(struct log_store **out, const char *dir,
+assent_status log_store_create(const struct disk *disk, const char *dir,
+                               const struct store_identity *id, const struct store_role *role,
+                               char *why, size_t why_size);
+/* Opens, checks identity, format, settings, chain and tail, then load() and replay(). Never
+ * creates. `disk` must live as long as the store. ASSENT_FOREIGN: another node's, cluster's or
+ * program's, or of a newer format; ASSENT_CORRUPT: a gap, a broken chain, or less than the tail
+ * says: what was found and what to do. */
+assent_status log_store_open(struct log_store **out, const struct disk *disk, const char *dir,
                              const struct store_identity *id, const struct store_role *role,
                              char *why, size_t why_size);
 /* Applies what is left, checkpoints, closes. NULL is fine. The role must still be usable; it may
@@ -77,7 +82,8 @@ void log_store_close(struct log_store *s);
 
 struct sqlite3 *log_store_db(struct log_store *s);
 
-/* A batch: begin, any number of rows, commit (one SQLite transaction, one sync, then the mark). */
+/* A batch: begin, any number of rows, commit (one SQLite transaction, then the one sync, the
+ * tail's). */
 assent_status log_store_begin(struct log_store *s);
 /* One job's rows: on failure only they are undone. */
 assent_status log_store_savepoint(struct log_store *s);

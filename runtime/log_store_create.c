@@ -1,4 +1,4 @@
-/* log_store_create: how a data directory comes to be. The mark is made first and written last:
+/* log_store_create: how a data directory comes to be. The tail is made first and written last:
  * until then it is blank, which is how a half-made directory shows. */
 #include "runtime/log_store.h"
 
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "runtime/store_file.h"
-#include "runtime/store_mark.h"
 #include "runtime/store_meta.h"
+#include "runtime/store_tail.h"
 
 static assent_status create_tables(struct sqlite3 *db, const struct store_paths *paths,
                                    const struct store_identity *id, const struct store_role *role,
@@ -43,12 +43,12 @@ static assent_status create_tables(struct sqlite3 *db, const struct store_paths 
                              paths->db, sqlite3_errstr(rc), sqlite3_errmsg(db));
 }
 
-static assent_status create_database(const struct store_paths *paths,
+static assent_status create_database(const struct disk *disk, const struct store_paths *paths,
                                      const struct store_identity *id, const struct store_role *role,
                                      char *why, size_t why_size)
 {
     sqlite3 *db = NULL;
-    assent_status status = store_file_connect(paths, &db, why, why_size);
+    assent_status status = store_file_connect(disk, paths, &db, why, why_size);
     if (status == ASSENT_OK)
         status = store_file_settings(paths, db, why, why_size);
     if (status == ASSENT_OK)
@@ -60,33 +60,34 @@ static assent_status create_database(const struct store_paths *paths,
     return status;
 }
 
-assent_status log_store_create(const char *dir, const struct store_identity *id,
-                               const struct store_role *role, char *why, size_t why_size)
+assent_status log_store_create(const struct disk *disk, const char *dir,
+                               const struct store_identity *id, const struct store_role *role,
+                               char *why, size_t why_size)
 {
     struct store_paths paths;
     assent_status status = store_file_paths(&paths, dir, why, why_size);
     if (status == ASSENT_OK)
-        status = store_file_reserve(&paths, why, why_size);
+        status = store_file_reserve(disk, &paths, why, why_size);
     if (status != ASSENT_OK)
         return status;
-    struct store_mark mark;
-    int error = store_mark_create(&mark, paths.mark);
+    struct store_tail tail;
+    int error = store_tail_create(&tail, disk, paths.tail);
     if (error == 0)
-        status = create_database(&paths, id, role, why, why_size);
+        status = create_database(disk, &paths, id, role, why, why_size);
     if (error == 0 && status == ASSENT_OK) {
-        struct hash genesis = store_meta_genesis(id);
-        error = store_file_sync(paths.db);
+        const struct store_position start = {.chain = store_meta_genesis(id)};
+        error = disk->sync(disk->arg, paths.db);
         if (error == 0)
-            error = store_file_sync(paths.dir);
-        store_mark_check(&mark, &genesis);
-        for (int i = 0; i < STORE_MARK_SLOTS && error == 0; i++)
-            error = store_mark_write(&mark, 0, &genesis);
+            error = disk->sync(disk->arg, paths.dir);
+        tail.salt = start.chain;
+        if (error == 0)
+            error = store_tail_write(&tail, &start, &start);
     }
-    store_mark_close(&mark);
+    store_tail_close(&tail);
     if (error != 0)
         status = store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be created: %s",
-                                   paths.mark, strerror(error));
+                                   paths.tail, strerror(error));
     if (status != ASSENT_OK)
-        store_file_remove(&paths);
+        store_file_remove(disk, &paths);
     return status;
 }

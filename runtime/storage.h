@@ -1,8 +1,8 @@
 /* The storage thread: runs jobs in group commit (DESIGN 7). The loop thread submits jobs and gets
  * each back, in submission order, once all of its batch is durable.
  *
- * One batch: take all queued jobs; one SQLite transaction; run() each under a savepoint; one sync
- * and the mark; then hand them back. With nothing queued it applies the log to the tables.
+ * One batch: take all queued jobs; one SQLite transaction; run() each under a savepoint; one sync,
+ * the tail's; then hand them back. With nothing queued it applies the log to the tables.
  *
  * A job that fails by its own fault fails alone. Disk full: the batch is rolled back; jobs that may
  * be refused fail with ASSENT_DISK_FULL (those that only read are served all the same); the others

@@ -1,15 +1,12 @@
 #include "runtime/store_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* How long the open waits for a reader's lock. */
 #define BUSY_MS 5000
@@ -41,80 +38,80 @@ assent_status store_file_paths(struct store_paths *p, const char *dir, char *why
     if (fits)
         memcpy(p->dir, dir, len + 1);
     if (!fits || !path_join(p->db, dir, "node.db") || !path_join(p->wal, dir, "node.db-wal") ||
-        !path_join(p->shm, dir, "node.db-shm") || !path_join(p->mark, dir, "node.db.mark"))
+        !path_join(p->shm, dir, "node.db-shm") || !path_join(p->tail, dir, "node.db.tail"))
         return store_file_refuse(ASSENT_STORAGE, why, why_size,
                                  "the path of the data directory is empty or longer than %d bytes",
                                  STORE_PATH_BYTES - 20);
     return ASSENT_OK;
 }
 
-static bool exists(const char *path)
+assent_status store_file_survey(const struct disk *disk, const struct store_paths *p, char *why,
+                                size_t why_size)
 {
-    struct stat st;
-    return lstat(path, &st) == 0;
-}
-
-assent_status store_file_survey(const struct store_paths *p, char *why, size_t why_size)
-{
-    struct stat st;
-    if (stat(p->dir, &st) != 0)
+    enum disk_kind dir, db, tail;
+    int error = disk->look(disk->arg, p->dir, &dir);
+    if (error == 0 && dir == DISK_FILE)
+        return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s is not a directory", p->dir);
+    if (error == 0)
+        error = dir == DISK_NOTHING ? ENOENT : disk->look(disk->arg, p->db, &db);
+    if (error == 0)
+        error = disk->look(disk->arg, p->tail, &tail);
+    if (error != 0)
         return store_file_refuse(ASSENT_STORAGE, why, why_size,
                                  "data directory %s cannot be used: %s; a start never creates one, "
                                  "init does",
-                                 p->dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s is not a directory", p->dir);
-    bool db = exists(p->db), mark = exists(p->mark);
-    if (!db && !mark)
+                                 p->dir, strerror(error));
+    if (db == DISK_NOTHING && tail == DISK_NOTHING)
         return store_file_refuse(
             ASSENT_STORAGE, why, why_size,
             "data directory %s has no node.db; a start never creates one: a new "
             "node is made with init, and a node that lost its disk is replaced "
             "under a new key",
             p->dir);
-    if (!db)
+    if (db == DISK_NOTHING)
         return store_file_refuse(
             ASSENT_CORRUPT, why, why_size,
-            "data directory %s has a mark but no node.db: the database was lost "
+            "data directory %s has a tail but no node.db: the database was lost "
             "or init was interrupted; unless this node has never been started, "
             "replace it by a new one under a new key",
             p->dir);
-    if (mark)
+    if (tail != DISK_NOTHING)
         return ASSENT_OK;
-    assent_status status = store_file_header(p, false, why, why_size);
+    assent_status status = store_file_header(disk, p, false, why, why_size);
     if (status != ASSENT_OK)
         return status;
     return store_file_refuse(ASSENT_CORRUPT, why, why_size,
-                             "data directory %s has node.db but no node.db.mark: without the mark "
-                             "nothing shows that the log is whole; put the original mark back, or "
+                             "data directory %s has node.db but no node.db.tail: without the tail "
+                             "nothing shows that the log is whole; put the original tail back, or "
                              "replace this node by a new one under a new key",
                              p->dir);
 }
 
-assent_status store_file_header(const struct store_paths *p, bool mark_blank, char *why,
-                                size_t why_size)
+assent_status store_file_header(const struct disk *disk, const struct store_paths *p,
+                                bool tail_blank, char *why, size_t why_size)
 {
     /* The first 100 bytes are SQLite's header; the application id is at 68, big-endian. Read here
      * so that SQLite never opens, and so never changes, a file that is not ours. */
     uint8_t header[100] = {0};
-    int fd = open(p->db, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
-    int error = errno;
-    if (fd >= 0)
-        close(fd);
-    if (len < 0)
+    struct disk_file *file = NULL;
+    size_t len = 0;
+    int error = disk->open(disk->arg, p->db, DISK_READ, &file);
+    if (error == 0)
+        error = disk->read(disk->arg, file, header, sizeof header, 0, &len);
+    disk->close(disk->arg, file);
+    if (error != 0)
         return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be read: %s", p->db,
                                  strerror(error));
     uint32_t application = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 |
                            (uint32_t)header[70] << 8 | header[71];
     bool sqlite = memcmp(header, "SQLite format 3", 16) == 0;
-    if (sqlite && application == STORE_APPLICATION_ID && !mark_blank)
+    if (sqlite && application == STORE_APPLICATION_ID && !tail_blank)
         return ASSENT_OK;
-    if (mark_blank &&
+    if (tail_blank &&
         (len == 0 || (sqlite && (application == 0 || application == STORE_APPLICATION_ID))))
         return store_file_refuse(
             ASSENT_CORRUPT, why, why_size,
-            "data directory %s is half-made: its mark was never written, so init "
+            "data directory %s is half-made: its tail was never written, so init "
             "was interrupted; if this node has never been started, remove the "
             "directory and run init again, otherwise replace the node by a new "
             "one under a new key",
@@ -134,44 +131,53 @@ assent_status store_file_header(const struct store_paths *p, bool mark_blank, ch
                              p->db);
 }
 
-static int sync_parent(const char *path)
+static int sync_parent(const struct disk *disk, const char *path)
 {
     char *copy = xstrdup(path);
-    int error = store_file_sync(dirname(copy));
+    int error = disk->sync(disk->arg, dirname(copy));
     free(copy);
     return error;
 }
 
-assent_status store_file_reserve(const struct store_paths *p, char *why, size_t why_size)
+assent_status store_file_reserve(const struct disk *disk, const struct store_paths *p, char *why,
+                                 size_t why_size)
 {
-    if (mkdir(p->dir, 0700) == 0) {
-        int error = sync_parent(p->dir);
+    int error = disk->make_directory(disk->arg, p->dir);
+    if (error == 0) {
+        error = sync_parent(disk, p->dir);
         if (error != 0)
             return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be synced: %s",
                                      p->dir, strerror(error));
-    } else if (errno != EEXIST) {
+    } else if (error != EEXIST) {
         return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be created: %s", p->dir,
-                                 strerror(errno));
+                                 strerror(error));
     }
-    const char *const taken[] = {p->db, p->wal, p->shm, p->mark};
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (exists(taken[i]))
+    const char *const taken[] = {p->db, p->wal, p->shm, p->tail};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        enum disk_kind kind;
+        error = disk->look(disk->arg, taken[i], &kind);
+        if (error != 0)
+            return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be looked at: %s",
+                                     taken[i], strerror(error));
+        if (kind != DISK_NOTHING)
             return store_file_refuse(ASSENT_STORAGE, why, why_size,
                                      "%s exists: a node's database is made once and never over "
                                      "another; choose another data directory",
                                      taken[i]);
-    int fd = open(p->db, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
+    }
+    struct disk_file *file = NULL;
+    error = disk->open(disk->arg, p->db, DISK_CREATE, &file);
+    disk->close(disk->arg, file);
+    if (error != 0)
         return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be created: %s", p->db,
-                                 strerror(errno));
-    close(fd);
+                                 strerror(error));
     return ASSENT_OK;
 }
 
-assent_status store_file_connect(const struct store_paths *p, struct sqlite3 **db, char *why,
-                                 size_t why_size)
+assent_status store_file_connect(const struct disk *disk, const struct store_paths *p,
+                                 struct sqlite3 **db, char *why, size_t why_size)
 {
-    int rc = sqlite3_open_v2(p->db, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(p->db, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, disk->vfs);
     if (rc == SQLITE_OK)
         rc = sqlite3_extended_result_codes(*db, 1);
     if (rc == SQLITE_OK)
@@ -194,7 +200,8 @@ assent_status store_file_settings(const struct store_paths *p, struct sqlite3 *d
         const char *reads;
     } setting[] = {
         {"journal_mode", "wal", "wal"},
-        {"synchronous", "full", "2"},
+        /* A commit is durable by the tail; checkpoints sync all the same. */
+        {"synchronous", "normal", "1"},
         {"wal_autocheckpoint", "0", "0"},
         {"locking_mode", "normal", "normal"},
         /* Truncates a write-ahead log that a long reader let grow, at its next restart. */
@@ -230,29 +237,18 @@ assent_status store_file_settings(const struct store_paths *p, struct sqlite3 *d
     return ASSENT_OK;
 }
 
-int store_file_reserve_index(const struct store_paths *p)
+struct disk_file *store_file_reserve_index(const struct disk *disk, const struct store_paths *p)
 {
-    int fd = open(p->shm, O_RDWR | O_CLOEXEC);
+    struct disk_file *file = NULL;
     /* On a full disk SQLite goes on with what there is. */
-    if (fd >= 0)
-        (void)posix_fallocate(fd, 0, INDEX_BYTES);
-    return fd;
+    if (disk->open(disk->arg, p->shm, DISK_WRITE, &file) == 0)
+        (void)disk->allocate(disk->arg, file, INDEX_BYTES);
+    return file;
 }
 
-int store_file_sync(const char *path)
+void store_file_remove(const struct disk *disk, const struct store_paths *p)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : errno;
-    int error = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return error;
-}
-
-void store_file_remove(const struct store_paths *p)
-{
-    unlink(p->wal);
-    unlink(p->shm);
-    unlink(p->db);
-    unlink(p->mark);
+    const char *const path[] = {p->wal, p->shm, p->db, p->tail};
+    for (size_t i = 0; i < sizeof path / sizeof path[0]; i++)
+        disk->remove(disk->arg, path[i]);
 }

@@ -14,7 +14,7 @@ struct store_paths {
     char db[STORE_PATH_BYTES];
     char wal[STORE_PATH_BYTES];
     char shm[STORE_PATH_BYTES];
-    char mark[STORE_PATH_BYTES];
+    char tail[STORE_PATH_BYTES];
 };
 
 /* Puts the sentence into `why` and returns `status`. */
@@ -22,26 +22,26 @@ __attribute__((format(printf, 4, 5))) assent_status
 store_file_refuse(assent_status status, char *why, size_t why_size, const char *format, ...);
 
 assent_status store_file_paths(struct store_paths *p, const char *dir, char *why, size_t why_size);
-/* For open: the directory has a database and a mark. */
-assent_status store_file_survey(const struct store_paths *p, char *why, size_t why_size);
-/* For open, with the mark locked: the file is SQLite's and Assent's. */
-assent_status store_file_header(const struct store_paths *p, bool mark_blank, char *why,
+/* For open: the directory has a database and a tail. */
+assent_status store_file_survey(const struct disk *disk, const struct store_paths *p, char *why,
                                 size_t why_size);
+/* For open, with the tail locked: the file is SQLite's and Assent's. */
+assent_status store_file_header(const struct disk *disk, const struct store_paths *p,
+                                bool tail_blank, char *why, size_t why_size);
 /* For create: makes the directory if it is missing; refuses one that has any of the files. */
-assent_status store_file_reserve(const struct store_paths *p, char *why, size_t why_size);
-/* Opens an existing file. The caller closes *db, on error too. */
-assent_status store_file_connect(const struct store_paths *p, struct sqlite3 **db, char *why,
+assent_status store_file_reserve(const struct disk *disk, const struct store_paths *p, char *why,
                                  size_t why_size);
+/* Opens an existing file. The caller closes *db, on error too. */
+assent_status store_file_connect(const struct disk *disk, const struct store_paths *p,
+                                 struct sqlite3 **db, char *why, size_t why_size);
 /* Sets each setting and reads it back. */
 assent_status store_file_settings(const struct store_paths *p, struct sqlite3 *db, char *why,
                                   size_t why_size);
 /* For open, after SQLite's first read: allocates the index of the write-ahead log, so that a full
- * disk does not show as an I/O error there. Returns a descriptor, or -1, that must stay open as
+ * disk does not show as an I/O error there. Returns the file, or NULL; it must stay open as
  * long as the connection: closing it drops the connection's locks, which belong to the process. */
-int store_file_reserve_index(const struct store_paths *p);
-/* fsync of a file or directory; 0 or an errno. A file that is not there is fine. */
-int store_file_sync(const char *path);
+struct disk_file *store_file_reserve_index(const struct disk *disk, const struct store_paths *p);
 /* Removes what a failed create left. */
-void store_file_remove(const struct store_paths *p);
+void store_file_remove(const struct disk *disk, const struct store_paths *p);
 
 #endif

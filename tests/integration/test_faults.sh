@@ -93,11 +93,11 @@ copy=$(copy_of dc1-p)
 sqlite3 "$copy/node.db" 'PRAGMA user_version = 2'
 refused 78 'format 2, and this program reads up to 1' 'the database of a newer program is refused with both formats' --data "$copy"
 copy=$(copy_of dc1-p)
-rm "$copy/node.db.mark"
-refused 78 'no node.db.mark' 'a database without its mark is refused' --data "$copy"
+rm "$copy/node.db.tail"
+refused 78 'no node.db.tail' 'a database without its tail is refused' --data "$copy"
 copy=$(copy_of dc1-p)
 rm "$copy/node.db"
-refused 78 'mark but no node.db' 'a mark without its database is refused' --data "$copy"
+refused 78 'tail but no node.db' 'a tail without its database is refused' --data "$copy"
 copy=$(copy_of dc1-p)
 sqlite3 "$copy/node.db" 'UPDATE meta SET incarnation = 7'
 refused 78 'meta row' 'an edited meta row is refused' --data "$copy"

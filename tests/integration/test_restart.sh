@@ -129,6 +129,24 @@ flip() {
     byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
     printf "\\x$(printf %02x $((byte ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
+# How many rows of the log the check before found.
+rows() {
+    sed -nE 's/.*"?rows"?[=:] ?([0-9]+).*/\1/p' "$WORK/check" | tail -n 1
+}
+starts() {
+    "${check[@]}" "$damaged" >"$WORK/check" 2>&1
+    report $? "$1" "$(cat "$WORK/check")"
+}
+# What the tail still has is put back, and then all of it; otherwise the node does not serve.
+mended_or_refused() {
+    "${check[@]}" "$damaged" >"$WORK/check" 2>&1
+    local status=$?
+    if [ $status = 0 ]; then
+        is "$1, and it would start with all rows" "$(rows)" "$all"
+    else
+        is "$1, and it refuses to start" "$status $(grep -cE 'lost|damaged|whole up to|differs' "$WORK/check")" '78 1'
+    fi
+}
 damaged=$WORK/damaged
 wal=$damaged/node.db-wal
 for ((i = 0; i < 20; i++)); do # so that there are rows after those that will be damaged
@@ -139,22 +157,24 @@ kill9 dc1-c
 for node in dc1-p dc1-c; do
     check=("$BUILD/assent-${role[$node]}" --cluster "$cluster/cluster.yaml" --node "$node" --check-config --data)
     copy $node
-    ok "$node: a copy of its directory, as kill -9 left it, would start" "${check[@]}" "$damaged"
+    starts "$node: a copy of its directory, as kill -9 left it, would start"
+    all=$(rows)
+    copy $node
+    flip "$wal" $((32 + (frames - 1) * frame + 1000))
+    starts "$node: one flipped bit at the end of its write-ahead log, and it would start"
+    is "$node: with all rows, put back from the tail" "$(rows)" "$all"
     copy $node
     flip "$wal" $((32 + frames / 3 * frame + 1000))
-    fails "$node: one flipped bit in the midst of its write-ahead log, and it refuses to start" 78 \
-        'lost|damaged|whole up to|differs' "${check[@]}" "$damaged"
+    mended_or_refused "$node: one flipped bit in the midst of its write-ahead log"
     copy $node
     truncate -s $((32 + frames / 3 * frame)) "$wal"
-    fails "$node: most of its write-ahead log gone, and it refuses to start" 78 'lost|damaged|whole up to|differs' \
-        "${check[@]}" "$damaged"
+    mended_or_refused "$node: most of its write-ahead log gone"
     copy $node
     rm "$wal" "$damaged/node.db-shm"
-    fails "$node: all of it gone, and it refuses to start" 78 'lost|damaged|whole up to|differs' "${check[@]}" "$damaged"
+    mended_or_refused "$node: all of it gone"
     copy $node
-    flip "$damaged/node.db.mark" 10
-    flip "$damaged/node.db.mark" 4106
-    fails "$node: both slots of the mark damaged, and it refuses to start" 78 'neither slot of the mark is valid' \
+    dd if=/dev/urandom of="$damaged/node.db.tail" bs=1M count=2 conv=notrunc status=none
+    fails "$node: the tail overwritten, and it refuses to start" 78 'no entry of the tail is valid' \
         "${check[@]}" "$damaged"
 done
 start dc1-p

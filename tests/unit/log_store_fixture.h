@@ -188,12 +188,13 @@ static inline void crash_copy(struct fixture *f)
     assert_int_equal(mkdir(f->copy, 0700), 0);
     copy_file(f->dir, f->copy, "node.db");
     copy_file(f->dir, f->copy, "node.db-wal");
-    copy_file(f->dir, f->copy, "node.db.mark");
+    copy_file(f->dir, f->copy, "node.db.tail");
 }
 
 static inline void create(struct fixture *f)
 {
-    assert_int_equal(log_store_create(f->dir, &f->id, &f->role, f->why, sizeof f->why), ASSENT_OK);
+    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &f->role, f->why, sizeof f->why),
+                     ASSENT_OK);
 }
 
 static inline assent_status open_in(struct fixture *f, const char *dir)
@@ -201,7 +202,7 @@ static inline assent_status open_in(struct fixture *f, const char *dir)
     log_store_close(f->store);
     memset(&f->fake, 0, sizeof f->fake);
     f->why[0] = '\0';
-    return log_store_open(&f->store, dir, &f->id, &f->role, f->why, sizeof f->why);
+    return log_store_open(&f->store, &disk_posix, dir, &f->id, &f->role, f->why, sizeof f->why);
 }
 
 static inline void create_and_open(struct fixture *f)

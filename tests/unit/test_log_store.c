@@ -1,6 +1,8 @@
 /* runtime/log_store: what is acknowledged is there after any restart. */
 #include "tests/unit/log_store_fixture.h"
 
+#include "runtime/store_tail.h"
+
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -81,7 +83,7 @@ static void bodies_come_back_as_they_went_in(void **state)
     free(large);
     copy_file(f->copy, f->root, "node.db");
     copy_file(f->copy, f->root, "node.db-wal");
-    copy_file(f->copy, f->root, "node.db.mark");
+    copy_file(f->copy, f->root, "node.db.tail");
     assert_int_equal(open_in(f, f->root), ASSENT_OK);
     assert_replayed(f, 1, 4);
     assert_false(f->fake.null_body);
@@ -120,7 +122,7 @@ static void the_settings_are_those_that_durability_needs(void **state)
     struct fixture *f = *state;
     create_and_open(f);
     sqlite3 *db = log_store_db(f->store);
-    assert_int_equal(query(db, "PRAGMA synchronous"), 2);
+    assert_int_equal(query(db, "PRAGMA synchronous"), 1);
     assert_int_equal(query(db, "PRAGMA wal_autocheckpoint"), 0);
     assert_int_equal(query(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
     assert_int_equal(query(db, "PRAGMA application_id"), 0x41534e54);
@@ -242,9 +244,9 @@ static void on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time(void **state)
 
 /* In a child of its own, because the limit cannot be lifted again. A write over the file size limit
  * fails with EFBIG, which is an I/O error to SQLite. */
-static int child_meets_io_error(struct fixture *f)
+static int child_meets_io_error(struct fixture *f, rlim_t bytes, const char *words)
 {
-    struct rlimit limit = {64 * 1024, 64 * 1024};
+    struct rlimit limit = {bytes, bytes};
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
     assent_status status = ASSENT_OK;
@@ -253,7 +255,7 @@ static int child_meets_io_error(struct fixture *f)
             return 1;
         status = log_store_commit(f->store);
     }
-    if (status != ASSENT_STORAGE || strstr(log_store_error(f->store), "I/O") == NULL)
+    if (status != ASSENT_STORAGE || strstr(log_store_error(f->store), words) == NULL)
         return 2;
     uint64_t left = 0;
     if (log_store_commit(f->store) != ASSENT_STORAGE)
@@ -266,22 +268,37 @@ static int child_meets_io_error(struct fixture *f)
     return 0;
 }
 
-static void after_an_io_error_nothing_is_written_any_more(void **state)
+static void meet_io_error(struct fixture *f, rlim_t bytes, const char *words)
 {
-    struct fixture *f = *state;
-    create(f);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
         if (open_in(f, f->dir) != ASSENT_OK)
             _exit(9);
         commit_rows(f, 1, 2);
-        _exit(child_meets_io_error(f));
+        _exit(child_meets_io_error(f, bytes, words));
     }
     int wait_status = 0;
     assert_int_equal(waitpid(child, &wait_status, 0), child);
     assert_true(WIFEXITED(wait_status));
     assert_int_equal(WEXITSTATUS(wait_status), 0);
+}
+
+static void after_an_io_error_nothing_is_written_any_more(void **state)
+{
+    struct fixture *f = *state;
+    create(f);
+    meet_io_error(f, STORE_TAIL_BYTES + (256u << 10), "I/O");
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    assert_true(f->fake.replays >= 2);
+    assert_replayed(f, 1, f->fake.replays);
+}
+
+static void after_a_failed_write_of_the_tail_nothing_is_written_any_more(void **state)
+{
+    struct fixture *f = *state;
+    create(f);
+    meet_io_error(f, STORE_TAIL_HALF_BYTES + (32u << 10), "node.db.tail: write");
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
     assert_true(f->fake.replays >= 2);
     assert_replayed(f, 1, f->fake.replays);
@@ -361,6 +378,7 @@ int main(void)
         STORE_TEST(a_full_disk_during_an_apply_changes_nothing),
         STORE_TEST(on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time),
         STORE_TEST(after_an_io_error_nothing_is_written_any_more),
+        STORE_TEST(after_a_failed_write_of_the_tail_nothing_is_written_any_more),
         STORE_TEST(acknowledged_rows_survive_a_kill),
         STORE_TEST(the_write_ahead_log_is_checkpointed_when_it_is_large),
     };
