@@ -16,6 +16,7 @@
 #include "coordinator/node.h"
 #include "participant/node.h"
 #include "runtime/cluster_write.h"
+#include "runtime/daemon.h"
 #include "runtime/keys.h"
 #include "wire/random.h"
 
@@ -312,7 +313,7 @@ static int make_keys(struct init_call *own)
 }
 
 static int make_store(const struct init_call *own, const struct cluster *cluster,
-                      const struct cluster_node *node, const struct daemon_role *role)
+                      const struct cluster_node *node, const struct node_role *role)
 {
     char why[512];
     struct path dir = path_of(own, node, "");
@@ -331,8 +332,8 @@ static int make_stores(const struct init_call *own)
         return command_fail(EX_CONFIG, "init: %s", why);
     struct coordinator_node *c = coordinator_node_new();
     struct participant_node *p = participant_node_new();
-    struct daemon_role coordinator = coordinator_node_role(c);
-    struct daemon_role participant = participant_node_role(p);
+    struct node_role coordinator = coordinator_node_role(c);
+    struct node_role participant = participant_node_role(p);
     int rc = 0;
     for (int i = 0; rc == 0 && i < cluster->nodes; i++)
         rc = make_store(own, cluster, &cluster->node[i],

@@ -34,7 +34,7 @@ static struct store_role store_role(void *arg)
     return coordinator_store_role(n->store);
 }
 
-static struct coordinator *core_new(const struct daemon_start *start)
+static struct coordinator *core_new(const struct node_start *start)
 {
     const struct cluster *cluster = start->cluster;
     struct coordinator_config config = {.self = start->self->id,
@@ -78,7 +78,7 @@ static void check_epoch(void *arg, const struct coordinator_view *view)
         check->foreign = view->head.epoch;
 }
 
-static bool node_open(void *arg, const struct daemon_start *start, uint32_t *in_doubt, char *why,
+static bool node_open(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
                       size_t why_size)
 {
     struct coordinator_node *n = arg;
@@ -170,23 +170,23 @@ static assent_status lookup(void *arg, struct sqlite3 *db, const struct txid *tx
     return coordinator_store_lookup(((struct coordinator_node *)arg)->store, db, txid, found, out);
 }
 
-struct daemon_role coordinator_node_role(struct coordinator_node *n)
+struct node_role coordinator_node_role(struct coordinator_node *n)
 {
-    return (struct daemon_role){.role = ROLE_COORDINATOR,
-                                .program = "assent-coordinator",
-                                .summary =
-                                    "A coordinator of an Assent cluster: leads the transactions "
-                                    "of nearby clients and accepts votes for all others.",
-                                .arg = n,
-                                .store_role = store_role,
-                                .open = node_open,
-                                .close = node_close,
-                                .start = start,
-                                .step = step,
-                                .deadline = deadline,
-                                .stop = stop,
-                                .idle = idle,
-                                .status = status,
-                                .durable = durable,
-                                .lookup = lookup};
+    return (struct node_role){.role = ROLE_COORDINATOR,
+                              .program = "assent-coordinator",
+                              .summary =
+                                  "A coordinator of an Assent cluster: leads the transactions "
+                                  "of nearby clients and accepts votes for all others.",
+                              .arg = n,
+                              .store_role = store_role,
+                              .open = node_open,
+                              .close = node_close,
+                              .start = start,
+                              .step = step,
+                              .deadline = deadline,
+                              .stop = stop,
+                              .idle = idle,
+                              .status = status,
+                              .durable = durable,
+                              .lookup = lookup};
 }

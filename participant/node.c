@@ -74,7 +74,7 @@ static int replicas_range(void *arg, struct bytes key, struct bytes end, node_id
 
 /* ---- opening ---- */
 
-static struct participant *core_new(struct participant_node *n, const struct daemon_start *start)
+static struct participant *core_new(struct participant_node *n, const struct node_start *start)
 {
     const struct cluster *cluster = start->cluster;
     struct participant_config config = {.self = start->self->id,
@@ -125,7 +125,7 @@ static void restore(void *arg, const struct record *prepared)
         r->foreign = p.head.epoch;
 }
 
-static bool node_open(void *arg, const struct daemon_start *start, uint32_t *in_doubt, char *why,
+static bool node_open(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
                       size_t why_size)
 {
     struct participant_node *n = arg;
@@ -232,12 +232,12 @@ static void add_results(struct record *record, struct blob *results)
 }
 
 static void check(void *arg, struct sqlite3 *db, struct record *record, struct blob *ops,
-                  struct daemon_verdict *out)
+                  struct node_verdict *out)
 {
     struct participant_node *n = arg;
     struct kv_verdict verdict = {0};
     kv_store_check(n->kv, db, &record->txid, ops, &verdict);
-    *out = (struct daemon_verdict){verdict.status, verdict.detail, verdict.results};
+    *out = (struct node_verdict){verdict.status, verdict.detail, verdict.results};
     if (verdict.status == ASSENT_OK)
         add_results(record, verdict.results);
 }
@@ -247,11 +247,11 @@ static void durable(void *arg, const struct record *record)
     kv_store_durable(((struct participant_node *)arg)->kv, record);
 }
 
-static void read_keys(void *arg, struct sqlite3 *db, struct blob *ops, struct daemon_verdict *out)
+static void read_keys(void *arg, struct sqlite3 *db, struct blob *ops, struct node_verdict *out)
 {
     struct kv_verdict verdict = {0};
     kv_store_read(((struct participant_node *)arg)->kv, db, ops, &verdict);
-    *out = (struct daemon_verdict){verdict.status, verdict.detail, verdict.results};
+    *out = (struct node_verdict){verdict.status, verdict.detail, verdict.results};
 }
 
 static assent_status lookup(void *arg, struct sqlite3 *db, const struct txid *txid, bool *found,
@@ -260,26 +260,25 @@ static assent_status lookup(void *arg, struct sqlite3 *db, const struct txid *tx
     return kv_store_outcome(((struct participant_node *)arg)->kv, db, txid, found, out);
 }
 
-struct daemon_role participant_node_role(struct participant_node *n)
+struct node_role participant_node_role(struct participant_node *n)
 {
-    return (struct daemon_role){.role = ROLE_PARTICIPANT,
-                                .program = "assent-participant",
-                                .summary =
-                                    "A participant of an Assent cluster: holds keys, votes on "
-                                    "transactions, applies what was decided.",
-                                .arg = n,
-                                .store_role = store_role,
-                                .open = node_open,
-                                .close = node_close,
-                                .start = start,
-                                .step = step,
-                                .deadline = deadline,
-                                .stop = stop,
-                                .idle = idle,
-                                .status = status,
-                                .check = check,
+    return (struct node_role){.role = ROLE_PARTICIPANT,
+                              .program = "assent-participant",
+                              .summary = "A participant of an Assent cluster: holds keys, votes on "
+                                         "transactions, applies what was decided.",
+                              .arg = n,
+                              .store_role = store_role,
+                              .open = node_open,
+                              .close = node_close,
+                              .start = start,
+                              .step = step,
+                              .deadline = deadline,
+                              .stop = stop,
+                              .idle = idle,
+                              .status = status,
+                              .check = check,
 
-                                .durable = durable,
-                                .read = read_keys,
-                                .lookup = lookup};
+                              .durable = durable,
+                              .read = read_keys,
+                              .lookup = lookup};
 }

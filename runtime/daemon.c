@@ -22,6 +22,7 @@
 
 #include "runtime/crashpoint.h"
 #include "runtime/daemon_args.h"
+#include "runtime/driver.h"
 #include "runtime/keys.h"
 #include "runtime/storage.h"
 #include "runtime/transport.h"
@@ -31,12 +32,12 @@
 #define WHY_BYTES     512u
 
 struct daemon {
-    const struct daemon_role *role;
+    const struct node_role *role;
     struct daemon_args args;
     struct cluster *cluster;
     const struct cluster_node *self;
-    struct log_store *store;
-    uint32_t incarnation;
+    struct driver driver;
+    struct node_start start;
     uv_loop_t loop;
     struct transport *transport;
     struct storage *storage;
@@ -48,64 +49,41 @@ struct daemon {
     uint64_t started_us;
 };
 
-enum work_kind { WORK_RECORD, WORK_PREPARE, WORK_LOOKUP, WORK_READ };
-
-/* One storage job for one effect. */
-struct work {
-    struct storage_job job;
-    struct daemon *daemon;
-    enum work_kind kind;
-    struct record record;
-    struct ballot ballot;
-    struct blob *ops;
-    uint64_t token;
-    struct daemon_verdict verdict;
-    bool found;
-    TAILQ_HEAD(, effect) then;
-};
-
 static uint64_t now_us(void)
 {
     return uv_hrtime() / 1000;
 }
 
-static uint64_t wall_ms(void)
+/* ---- the host of the driver and of the storage ---- */
+
+static uint64_t host_now_us(void *arg)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    (void)arg;
+    return now_us();
 }
 
-static void run_effects(struct daemon *d, struct effects *effects);
-
-static void arm_deadline(struct daemon *d);
-
-static void daemon_step(struct daemon *d, struct event *e)
+static uint64_t host_wall_ms(void *arg)
 {
-    struct effects effects;
-    effects_init(&effects);
-    e->now_us = now_us();
-    e->wall_ms = wall_ms();
-    d->role->step(d->role->arg, e, &effects);
-    run_effects(d, &effects);
-    arm_deadline(d);
+    struct timespec t;
+    (void)arg;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static void on_deadline(uv_timer_t *timer)
 {
     struct event e = {.kind = EVENT_TICK};
-    daemon_step(timer->data, &e);
+    driver_step(&((struct daemon *)timer->data)->driver, &e);
 }
 
-static void arm_deadline(struct daemon *d)
+static void arm_deadline(void *arg)
 {
+    struct daemon *d = arg;
     uint64_t at = d->role->deadline(d->role->arg), now = now_us();
     if (d->closing || at == UINT64_MAX)
         return;
     uv_timer_start(&d->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0, 0);
 }
-
-/* ---- effects ---- */
 
 static void on_crash(uv_timer_t *timer)
 {
@@ -113,8 +91,9 @@ static void on_crash(uv_timer_t *timer)
     crashpoint_die();
 }
 
-static void send_message(struct daemon *d, struct addr to, struct msg *m)
+static void send_message(void *arg, struct addr to, struct msg *m)
 {
+    struct daemon *d = arg;
     crashpoint("before-send", msg_name(m->type));
     assent_status status = transport_send(d->transport, to, m);
     if (status == ASSENT_OVERLOADED || status == ASSENT_TOO_LARGE)
@@ -124,170 +103,17 @@ static void send_message(struct daemon *d, struct addr to, struct msg *m)
         uv_timer_start(&d->crash, on_crash, 1, 0); /* the loop turn's messages leave at its end */
 }
 
-/* The record keeps the txid that was asked for, whatever was found. */
-static assent_status work_lookup(struct work *w, struct sqlite3 *db)
+static void submit(void *arg, struct storage_job *job)
 {
-    const struct daemon_role *role = w->daemon->role;
-    const struct txid txid = w->record.txid;
-    blob_unref(w->record.body);
-    w->record = (struct record){0};
-    w->found = false;
-    assent_status status = role->lookup(role->arg, db, &txid, &w->found, &w->record);
-    w->record.txid = txid;
-    return status;
+    storage_submit(((struct daemon *)arg)->storage, job);
 }
 
-static assent_status work_run(struct storage_job *job, struct log_store *store)
+static void halt(void *arg, const char *why)
 {
-    struct work *w = (struct work *)job;
-    const struct daemon_role *role = w->daemon->role;
-    struct sqlite3 *db = log_store_db(store);
-    blob_unref(w->verdict.detail);
-    blob_unref(w->verdict.results);
-    w->verdict = (struct daemon_verdict){0};
-    switch (w->kind) {
-    case WORK_LOOKUP:
-        return work_lookup(w, db);
-    case WORK_READ:
-        role->read(role->arg, db, w->ops, &w->verdict);
-        return ASSENT_OK;
-    case WORK_PREPARE:
-        role->check(role->arg, db, &w->record, w->ops, &w->verdict);
-        if (w->verdict.status != ASSENT_OK)
-            return w->verdict.status;
-        break;
-    case WORK_RECORD:
-        break;
-    }
-    return log_store_append(store, &w->record);
-}
-
-static void work_commit(struct storage_job *job, struct log_store *store)
-{
-    struct work *w = (struct work *)job;
-    (void)store;
-    if (w->kind == WORK_RECORD || w->kind == WORK_PREPARE)
-        w->daemon->role->durable(w->daemon->role->arg, &w->record);
-}
-
-static void work_free(struct work *w)
-{
-    struct effect *send;
-    while ((send = TAILQ_FIRST(&w->then)) != NULL) {
-        TAILQ_REMOVE(&w->then, send, link);
-        effect_free(send);
-    }
-    blob_unref(w->record.body);
-    blob_unref(w->ops);
-    blob_unref(w->verdict.detail);
-    blob_unref(w->verdict.results);
-    free(w);
-}
-
-static void work_done(struct storage_job *job);
-
-static struct work *work_new(struct daemon *d, enum work_kind kind)
-{
-    struct work *w = xcalloc(1, sizeof *w);
-    w->daemon = d;
-    w->kind = kind;
-    TAILQ_INIT(&w->then);
-    w->job.run = work_run;
-    w->job.commit = work_commit;
-    w->job.done = work_done;
-    w->job.refusable = kind == WORK_PREPARE || kind == WORK_READ;
-    w->job.reads_only = kind == WORK_LOOKUP || kind == WORK_READ;
-    return w;
-}
-
-static void work_done(struct storage_job *job)
-{
-    struct work *w = (struct work *)job;
-    struct daemon *d = w->daemon;
-    struct event e = {0};
-    struct effect *send;
-    if (d->closing) { /* durable, and whoever waits for it will ask again */
-        work_free(w);
-        return;
-    }
-    if (w->kind == WORK_RECORD || w->kind == WORK_PREPARE)
-        crashpoint("after-store", record_name(w->record.kind));
-    TAILQ_FOREACH (send, &w->then, link)
-        send_message(d, send->to, send->msg);
-    switch (w->kind) {
-    case WORK_LOOKUP:
-        e.kind = EVENT_LOADED;
-        e.loaded = (struct event_loaded){w->record.txid, w->found ? &w->record : NULL};
-        break;
-    case WORK_READ:
-        e.kind = EVENT_READ_DONE;
-        e.read_done = (struct event_read_done){
-            w->token, job->status != ASSENT_OK ? job->status : w->verdict.status, w->verdict.detail,
-            w->verdict.results};
-        break;
-    case WORK_RECORD:
-    case WORK_PREPARE:
-        e.kind = EVENT_STORED;
-        e.stored = (struct event_stored){.kind = w->record.kind,
-                                         .txid = w->record.txid,
-                                         .ballot = w->ballot,
-                                         .status = job->status,
-                                         .detail = w->verdict.detail,
-                                         .results = w->verdict.results};
-        break;
-    }
-    daemon_step(d, &e);
-    work_free(w);
-}
-
-/* Records that a decision is carried out or done with: the next transaction's may share their sync.
- */
-static bool is_lazy(const struct work *w)
-{
-    enum record_kind kind = w->record.kind;
-    return w->kind == WORK_RECORD && (kind == RECORD_COMMITTED || kind == RECORD_ABORTED ||
-                                      kind == RECORD_FINISHED || kind == RECORD_WATERMARK);
-}
-
-static void submit(struct daemon *d, struct effect *effect)
-{
-    static const enum work_kind kinds[] = {[EFFECT_PERSIST] = WORK_RECORD,
-                                           [EFFECT_PREPARE] = WORK_PREPARE,
-                                           [EFFECT_LOOKUP] = WORK_LOOKUP,
-                                           [EFFECT_READ] = WORK_READ};
-    struct work *w = work_new(d, kinds[effect->kind]);
-    w->record = effect->record;
-    w->ballot = effect->ballot;
-    w->ops = effect->ops;
-    w->token = effect->token;
-    effect->record.body = NULL;
-    effect->ops = NULL;
-    TAILQ_CONCAT(&w->then, &effect->then, link);
-    w->job.lazy = is_lazy(w);
-    if (w->kind == WORK_RECORD || w->kind == WORK_PREPARE)
-        crashpoint("before-store", record_name(w->record.kind));
-    storage_submit(d->storage, &w->job);
-}
-
-static void run_effects(struct daemon *d, struct effects *effects)
-{
-    struct effect *effect;
-    while ((effect = TAILQ_FIRST(effects)) != NULL) {
-        TAILQ_REMOVE(effects, effect, link);
-        switch (effect->kind) {
-        case EFFECT_SEND:
-            send_message(d, effect->to, effect->msg);
-            break;
-        case EFFECT_HALT:
-            LOG(LOGGER_ERROR, "daemon.broken_invariant", effect->why,
-                LOG_TEXT("action", "stopped; keep the data directories and report this"));
-            _exit(EX_SOFTWARE);
-        default:
-            submit(d, effect);
-            break;
-        }
-        effect_free(effect);
-    }
+    (void)arg;
+    LOG(LOGGER_ERROR, "daemon.broken_invariant", why,
+        LOG_TEXT("action", "stopped; keep the data directories and report this"));
+    _exit(EX_SOFTWARE);
 }
 
 /* ---- transport ---- */
@@ -298,7 +124,7 @@ static void on_up(void *arg, const struct peer *peer)
                       .peer = {.node = peer->node, .incarnation = peer->incarnation}};
     if (peer->node == 0)
         return;
-    daemon_step(arg, &e);
+    driver_step(&((struct daemon *)arg)->driver, &e);
 }
 
 static void on_down(void *arg, const struct peer *peer, const char *why)
@@ -309,7 +135,7 @@ static void on_down(void *arg, const struct peer *peer, const char *why)
         e.kind = EVENT_CLIENT_DOWN;
         e.from = (struct addr){0, peer->conn};
     }
-    daemon_step(arg, &e);
+    driver_step(&((struct daemon *)arg)->driver, &e);
 }
 
 static void answer_status(struct daemon *d, const struct peer *peer, const struct msg *ask)
@@ -329,7 +155,7 @@ static void answer_status(struct daemon *d, const struct peer *peer, const struc
                  "syncs %llu\nreplayed_rows %llu\nmessages_in %llu\nmessages_out %llu\n"
                  "writes %llu\nconnections %llu\nrefused %llu\nmemory_kib_max %ld\n"
                  "disk_full %d\n",
-                 d->incarnation, (unsigned long long)((now_us() - d->started_us) / 1000),
+                 d->start.incarnation, (unsigned long long)((now_us() - d->started_us) / 1000),
                  (unsigned long long)stats.rows, (unsigned long long)stats.batches,
                  (unsigned long long)stats.syncs, (unsigned long long)stats.replayed,
                  (unsigned long long)net.messages_in, (unsigned long long)net.messages_out,
@@ -354,7 +180,7 @@ static void on_message(void *arg, const struct peer *peer, struct msg *m)
     if (m->type == MSG_STATUS)
         answer_status(d, peer, m);
     else
-        daemon_step(d, &e);
+        driver_step(&d->driver, &e);
 }
 
 /* Tells the core how far the others' clocks are and how near they are. */
@@ -368,7 +194,7 @@ static void on_second(uv_timer_t *timer)
         struct event e = {
             .kind = EVENT_PEER_CLOCK,
             .peer = {peer->node, peer->incarnation, peer->clock_ahead_ms, peer->rtt_us}};
-        daemon_step(d, &e);
+        driver_step(&d->driver, &e);
     }
 }
 
@@ -406,12 +232,13 @@ static void on_stop_check(uv_timer_t *timer)
     if (d->closing || (!idle && now_us() < d->stop_at_us))
         return;
     d->closing = true;
+    d->driver.closing = true;
     uv_timer_stop(&d->deadline);
     uv_timer_stop(&d->second);
     uv_timer_stop(&d->stopping);
     LOG(LOGGER_INFO, "daemon.stopping",
         idle ? "drained" : "stopping with transactions under way; recovery decides them",
-        LOG_NUMBER("incarnation", d->incarnation));
+        LOG_NUMBER("incarnation", d->start.incarnation));
     transport_close(d->transport, STOP_DRAIN_MS, on_transport_closed, d);
 }
 
@@ -444,21 +271,11 @@ static int fail(const struct daemon *d, int code, const char *what, const char *
     return code;
 }
 
-static struct store_identity identity_of(const struct cluster *cluster,
-                                         const struct cluster_node *node, const uint8_t *public_key)
-{
-    struct store_identity id = {.role = node->role, .node = node->id};
-    memcpy(id.cluster, cluster->id, sizeof id.cluster);
-    memcpy(id.name, node->name, sizeof id.name);
-    memcpy(id.public_key, public_key, sizeof id.public_key);
-    return id;
-}
-
-assent_status daemon_create_store(const struct daemon_role *role, const struct cluster *cluster,
+assent_status daemon_create_store(const struct node_role *role, const struct cluster *cluster,
                                   const struct cluster_node *node, const char *dir, char *why,
                                   size_t why_size)
 {
-    struct store_identity id = identity_of(cluster, node, node->key[0]);
+    struct store_identity id = driver_identity(cluster, node, node->key[0]);
     struct store_role store = role->store_role(role->arg);
     return log_store_create(&disk_posix, dir, &id, &store, why, why_size);
 }
@@ -489,22 +306,6 @@ static int open_config(struct daemon *d, struct noise_keypair *keys)
     return 0;
 }
 
-/* The next incarnation, durable before anything can be connected. */
-static int begin_incarnation(struct daemon *d, const struct store_node *node)
-{
-    struct writer w = {0};
-    struct record record = {.kind = RECORD_INCARNATION, .ts = node->ceiling};
-    d->incarnation = node->incarnation + 1;
-    writer_u32(&w, d->incarnation);
-    record.body = blob_new(writer_view(&w));
-    writer_free(&w);
-    bool good = log_store_begin(d->store) == ASSENT_OK &&
-                log_store_append(d->store, &record) == ASSENT_OK &&
-                log_store_commit(d->store) == ASSENT_OK;
-    blob_unref(record.body);
-    return good ? 0 : fail(d, EX_IOERR, d->args.data_dir, log_store_error(d->store));
-}
-
 /* Whether starting again may help: a lost database does not come back by itself. */
 static int store_exit_status(const struct daemon *d, assent_status status)
 {
@@ -519,26 +320,17 @@ static int store_exit_status(const struct daemon *d, assent_status status)
 static int open_node(struct daemon *d, const struct noise_keypair *keys)
 {
     char why[WHY_BYTES];
-    struct store_identity id = identity_of(d->cluster, d->self, keys->public);
-    struct store_role store_role = d->role->store_role(d->role->arg);
-    assent_status status =
-        log_store_open(&d->store, &disk_posix, d->args.data_dir, &id, &store_role, why, sizeof why);
-    if (status != ASSENT_OK)
-        return fail(d, store_exit_status(d, status), d->args.data_dir, why);
-    struct daemon_start start = {.cluster = d->cluster, .self = d->self, .store = d->store};
     struct store_stats stats;
     uint32_t in_doubt = 0;
-    int rc;
-    log_store_node(d->store, &start.recovered);
-    if (!d->args.check_config && (rc = begin_incarnation(d, &start.recovered)) != 0)
-        return rc;
-    start.incarnation = d->incarnation;
-    start.seed = (uint64_t)d->self->id << 32 | d->incarnation;
-    if (!d->role->open(d->role->arg, &start, &in_doubt, why, sizeof why))
-        return fail(d, EX_CONFIG, d->args.data_dir, why);
-    log_store_stats(d->store, &stats);
-    LOG(LOGGER_INFO, "daemon.recovered", "read the log", LOG_NUMBER("incarnation", d->incarnation),
-        LOG_NUMBER("rows", stats.seq), LOG_NUMBER("replayed", stats.replayed),
+    d->start = (struct node_start){.cluster = d->cluster, .self = d->self};
+    assent_status status = driver_open(d->role, &disk_posix, d->args.data_dir, keys->public,
+                                       d->args.check_config, &d->start, &in_doubt, why, sizeof why);
+    if (status != ASSENT_OK)
+        return fail(d, store_exit_status(d, status), d->args.data_dir, why);
+    log_store_stats(d->start.store, &stats);
+    LOG(LOGGER_INFO, "daemon.recovered", "read the log",
+        LOG_NUMBER("incarnation", d->start.incarnation), LOG_NUMBER("rows", stats.seq),
+        LOG_NUMBER("restored", stats.restored), LOG_NUMBER("replayed", stats.replayed),
         LOG_NUMBER("in_doubt", in_doubt));
     return 0;
 }
@@ -569,7 +361,7 @@ static int open_network(struct daemon *d, const struct noise_keypair *keys)
     uint16_t bound = 0;
     config.self = (struct hello){.role = d->role->role,
                                  .node = d->self->id,
-                                 .incarnation = d->incarnation,
+                                 .incarnation = d->start.incarnation,
                                  .epoch = d->cluster->epoch,
                                  .set_hash = d->cluster->set_hash};
     memcpy(config.self.name, d->self->name, sizeof config.self.name);
@@ -583,7 +375,7 @@ static int open_network(struct daemon *d, const struct noise_keypair *keys)
 
 static int run(struct daemon *d, const struct noise_keypair *keys)
 {
-    struct effects effects;
+    const struct storage_host host = {d, on_wake, host_now_us};
     uv_loop_init(&d->loop);
     init_handles(d);
     int rc = open_network(d, keys);
@@ -597,20 +389,21 @@ static int run(struct daemon *d, const struct noise_keypair *keys)
         uv_loop_close(&d->loop);
         return rc;
     }
-    d->storage = storage_start(d->store, on_wake, d);
-    effects_init(&effects);
-    d->role->start(d->role->arg, now_us(), wall_ms(), &effects);
-    run_effects(d, &effects);
-    arm_deadline(d);
+    d->storage = storage_new(d->start.store, &host);
+    storage_start(d->storage);
+    driver_start(&d->driver);
     dial_peers(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     return 0;
 }
 
-int daemon_main(const struct daemon_role *role, int argc, char **argv)
+int daemon_main(const struct node_role *role, int argc, char **argv)
 {
     struct daemon d = {.role = role, .started_us = now_us()};
+    d.driver.role = role;
+    d.driver.host = (struct driver_host){&d,     host_now_us,  host_wall_ms, send_message,
+                                         submit, arm_deadline, halt};
     struct noise_keypair keys;
     daemon_args_parse(&d.args, role->program, role->summary, argc, argv);
     logger_open(d.args.node, d.args.level);
@@ -629,7 +422,7 @@ int daemon_main(const struct daemon_role *role, int argc, char **argv)
     if (d.storage != NULL)
         storage_stop(d.storage);
     else
-        log_store_close(d.store);
+        log_store_close(d.start.store);
     role->close(role->arg);
     cluster_free(d.cluster);
     if (rc == 0 && !d.args.check_config)

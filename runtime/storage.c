@@ -1,14 +1,14 @@
-/* Happy path: storage_submit puts the job into `queue` and signals; the thread takes all of it as
- * one batch, runs it (storage_run_batch), moves it to `finished` and wakes the loop; storage_poll
- * calls done().
+/* Happy path: storage_submit puts the job into `queue` and signals; a turn takes all of it as one
+ * batch, runs it (storage_run_batch), moves it to `finished` and wakes the loop; storage_poll calls
+ * done(). Turns are the thread's, or the simulator's; what only they touch has no lock.
  *
  * Full disk: storage_run_batch rolls back, and tries again with less. What is left and not
  * refusable waits in `kept`, which only the thread touches, ahead of everything not refusable that
  * comes later. Until `retry_at_ms` refusable jobs that write fail without a try; then one batch of
  * everything is the next try. In between one apply with its checkpoint makes what room there is.
  *
- * I/O error: the thread ends the process. Nothing of the batch was handed back, so nothing was
- * acknowledged; the next start judges the files. */
+ * I/O error: the thread ends the process (STORAGE_BROKEN). Nothing of the batch was handed back, so
+ * nothing was acknowledged; the next start judges the files. */
 #include "runtime/storage.h"
 
 #include <errno.h>
@@ -33,9 +33,9 @@
 
 struct storage {
     struct log_store *store;
-    void (*wake)(void *arg);
-    void *wake_arg;
+    struct storage_host host;
     pthread_t thread;
+    bool has_thread;
     pthread_mutex_t mutex;
     pthread_cond_t work;
     /* under the mutex */
@@ -46,10 +46,12 @@ struct storage {
     uint64_t lazy_due_us; /* when a queue of only lazy jobs is taken */
     bool stopping;
     bool stopped;
-    /* the thread's own */
+    /* the turns' own */
+    uint64_t now_ms; /* at the start of the turn */
     struct storage_jobs kept;
-    uint64_t retry_at_ms; /* 0: the disk is not full */
-    uint64_t busy_at_ms;  /* end of the last batch */
+    struct storage_jobs lost; /* of the batch that broke the storage */
+    uint64_t retry_at_ms;     /* 0: the disk is not full */
+    uint64_t busy_at_ms;      /* end of the last batch */
     int stop_tries;
     atomic_uint queued;
     atomic_bool disk_full;
@@ -139,18 +141,9 @@ bool storage_run_batch(struct log_store *store, struct storage_jobs *jobs, bool 
 
 /* ---- the thread ---- */
 
-static uint64_t now_ms(void)
+static uint64_t now_us(const struct storage *s)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return s->host.now_us(s->host.arg);
 }
 
 static _Noreturn void stop_process(const struct log_store *store)
@@ -165,19 +158,19 @@ static _Noreturn void stop_process(const struct log_store *store)
 
 static void disk_is_full(struct storage *s)
 {
-    s->retry_at_ms = now_ms() + DISK_FULL_RETRY_MS;
+    s->retry_at_ms = s->now_ms + DISK_FULL_RETRY_MS;
     atomic_store(&s->disk_full, true);
 }
 
-/* Up to so many rows into the tables, and a checkpoint if one is due; 0 rows: only that. */
-static void apply_chunk(struct storage *s, uint64_t rows)
+/* Up to so many rows into the tables, and a checkpoint if one is due; 0 rows: only that. False: the
+ * process must stop. */
+static bool apply_chunk(struct storage *s, uint64_t rows)
 {
     uint64_t left = 0;
     assent_status status = log_store_apply(s->store, rows, &left);
-    if (status == ASSENT_STORAGE)
-        stop_process(s->store);
     if (status == ASSENT_DISK_FULL)
         disk_is_full(s);
+    return status != ASSENT_STORAGE;
 }
 
 static uint64_t rows_waiting(const struct storage *s, uint64_t *bytes)
@@ -203,14 +196,15 @@ static uint64_t apply_due_ms(const struct storage *s)
 
 /* Holds the memory of what is not in the tables yet, and the write-ahead log, to their bounds,
  * whatever is queued. */
-static void apply_backlog(struct storage *s)
+static bool apply_backlog(struct storage *s)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
     while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES)) {
-        apply_chunk(s, APPLY_CHUNK_ROWS);
+        if (!apply_chunk(s, APPLY_CHUNK_ROWS))
+            return false;
         rows = rows_waiting(s, &bytes);
     }
-    apply_chunk(s, 0);
+    return apply_chunk(s, 0);
 }
 
 /* With the mutex held: whether what is queued is worth a batch now. */
@@ -218,7 +212,7 @@ static bool queue_ripe(const struct storage *s)
 {
     if (TAILQ_EMPTY(&s->queue))
         return false;
-    return s->urgent > 0 || s->stopping || s->lazy_due_us <= now_us();
+    return s->urgent > 0 || s->stopping || s->lazy_due_us <= now_us(s);
 }
 
 /* With the mutex held: when to look again with nothing new queued, in microseconds; UINT64_MAX:
@@ -239,7 +233,7 @@ static void wait_for_work(struct storage *s)
         uint64_t due_us = next_look_us(s);
         if (s->stopping && TAILQ_EMPTY(&s->kept))
             return;
-        if (due_us <= now_us())
+        if (due_us <= now_us(s))
             return;
         if (due_us == UINT64_MAX) {
             pthread_cond_wait(&s->work, &s->mutex);
@@ -295,27 +289,29 @@ static uint32_t keep_back(struct storage *s, struct storage_jobs *batch, bool *w
     return finished;
 }
 
-/* `waiting`: the time of the next try has not come. Returns how many jobs are finished; they stay
- * in the batch. */
-static uint32_t run_batch(struct storage *s, struct storage_jobs *batch, bool waiting)
+/* `waiting`: the time of the next try has not come. *finished: how many jobs are; they stay in the
+ * batch. False: the process must stop. */
+static bool run_batch(struct storage *s, struct storage_jobs *batch, bool waiting,
+                      uint32_t *finished)
 {
     bool full = waiting, writes, had_kept = !TAILQ_EMPTY(&s->kept);
     if (!storage_run_batch(s->store, batch, &full))
-        stop_process(s->store);
-    uint32_t finished = keep_back(s, batch, &writes);
+        return false;
+    *finished = keep_back(s, batch, &writes);
     if (writes)
-        s->busy_at_ms = now_ms();
+        s->busy_at_ms = s->now_ms;
     bool more_kept = !had_kept && !TAILQ_EMPTY(&s->kept);
     if (full && (!waiting || more_kept)) {
         /* Room for the next try, if there is any to be had: the tables and the checkpoint. */
         disk_is_full(s);
-        apply_chunk(s, APPLY_CHUNK_ROWS);
         s->stop_tries++;
-    } else if (!waiting && writes) {
+        return apply_chunk(s, APPLY_CHUNK_ROWS);
+    }
+    if (!waiting && writes) {
         s->retry_at_ms = 0;
         atomic_store(&s->disk_full, false);
     }
-    return finished;
+    return true;
 }
 
 /* Hands the jobs to the loop. Takes and releases the mutex. */
@@ -330,7 +326,7 @@ static void finish(struct storage *s, struct storage_jobs *jobs, uint32_t count)
     atomic_fetch_sub(&s->queued, count);
     pthread_mutex_unlock(&s->mutex);
     if (wake)
-        s->wake(s->wake_arg);
+        s->host.wake(s->host.arg);
 }
 
 /* The disk stayed full until the end: nobody may believe that these are durable. */
@@ -345,56 +341,95 @@ static void give_up_kept(struct storage *s)
     finish(s, &s->kept, count);
 }
 
+/* With nothing queued: the tables. False: the process must stop. */
+static bool apply_when_due(struct storage *s)
+{
+    if (apply_due_ms(s) > s->now_ms)
+        return true;
+    s->retry_at_ms = 0;
+    bool good = apply_chunk(s, APPLY_CHUNK_ROWS);
+    if (s->retry_at_ms == 0)
+        atomic_store(&s->disk_full, false);
+    return good;
+}
+
+enum storage_turn storage_turn(struct storage *s)
+{
+    struct storage_jobs batch = TAILQ_HEAD_INITIALIZER(batch);
+    uint32_t finished = 0;
+    bool good = true;
+    pthread_mutex_lock(&s->mutex);
+    log_store_stats(s->store, &s->stats);
+    if (s->has_thread)
+        wait_for_work(s);
+    s->now_ms = now_us(s) / 1000;
+    bool waiting = s->retry_at_ms > s->now_ms;
+    if (queue_ripe(s) || !TAILQ_EMPTY(&s->kept))
+        take_batch(s, &batch, waiting);
+    bool stop = s->stopping && TAILQ_EMPTY(&s->queue);
+    if (!s->stopping)
+        s->stop_tries = 0;
+    pthread_mutex_unlock(&s->mutex);
+    if (!TAILQ_EMPTY(&batch)) {
+        good = run_batch(s, &batch, waiting, &finished);
+        if (good)
+            finish(s, &batch, finished);
+        else
+            TAILQ_CONCAT(&s->lost, &batch, link);
+        good = good && apply_backlog(s);
+    } else if (!waiting) {
+        good = apply_when_due(s);
+    }
+    if (!good)
+        return STORAGE_BROKEN;
+    if (stop && s->stop_tries >= STOP_TRIES)
+        give_up_kept(s);
+    return stop && TAILQ_EMPTY(&s->kept) ? STORAGE_STOPPED : STORAGE_GOES_ON;
+}
+
+uint64_t storage_due_us(struct storage *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    uint64_t due_us = queue_ripe(s) ? 0 : next_look_us(s);
+    pthread_mutex_unlock(&s->mutex);
+    return due_us;
+}
+
 static void *storage_main(void *arg)
 {
     struct storage *s = arg;
-    for (;;) {
-        struct storage_jobs batch = TAILQ_HEAD_INITIALIZER(batch);
-        pthread_mutex_lock(&s->mutex);
-        log_store_stats(s->store, &s->stats);
-        wait_for_work(s);
-        bool waiting = s->retry_at_ms > now_ms();
-        take_batch(s, &batch, waiting);
-        bool stop = s->stopping && TAILQ_EMPTY(&s->queue);
-        if (!s->stopping)
-            s->stop_tries = 0;
-        pthread_mutex_unlock(&s->mutex);
-        if (!TAILQ_EMPTY(&batch)) {
-            uint32_t count = run_batch(s, &batch, waiting);
-            finish(s, &batch, count);
-            apply_backlog(s);
-        } else if (!waiting && apply_due_ms(s) <= now_ms()) {
-            s->retry_at_ms = 0;
-            apply_chunk(s, APPLY_CHUNK_ROWS);
-            if (s->retry_at_ms == 0)
-                atomic_store(&s->disk_full, false);
-        }
-        if (stop && s->stop_tries >= STOP_TRIES)
-            give_up_kept(s);
-        if (stop && TAILQ_EMPTY(&s->kept))
-            break;
-    }
+    enum storage_turn turn;
+    while ((turn = storage_turn(s)) == STORAGE_GOES_ON)
+        continue;
+    if (turn == STORAGE_BROKEN)
+        stop_process(s->store);
     log_store_close(s->store);
     return NULL;
 }
 
-struct storage *storage_start(struct log_store *store, void (*wake)(void *arg), void *arg)
+struct storage *storage_new(struct log_store *store, const struct storage_host *host)
 {
     struct storage *s = xcalloc(1, sizeof *s);
     s->store = store;
-    s->wake = wake;
-    s->wake_arg = arg;
+    s->host = *host;
     TAILQ_INIT(&s->queue);
     TAILQ_INIT(&s->finished);
     TAILQ_INIT(&s->kept);
+    TAILQ_INIT(&s->lost);
     log_store_stats(store, &s->stats);
     pthread_condattr_t monotonic;
-    sigset_t all, before;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    return s;
+}
+
+void storage_start(struct storage *s)
+{
+    sigset_t all, before;
+    s->has_thread = true;
     /* Signals are the loop thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -404,7 +439,6 @@ struct storage *storage_start(struct log_store *store, void (*wake)(void *arg), 
         fprintf(stderr, "assent: the storage thread cannot be started: %s\n", strerror(error));
         abort();
     }
-    return s;
 }
 
 /* With the mutex held. */
@@ -427,7 +461,7 @@ void storage_submit(struct storage *s, struct storage_job *job)
     if (!refused) {
         job->status = ASSENT_OK;
         if (TAILQ_EMPTY(&s->queue))
-            s->lazy_due_us = now_us() + STORAGE_LAZY_US;
+            s->lazy_due_us = now_us(s) + STORAGE_LAZY_US;
         s->urgent += !job->lazy;
         TAILQ_INSERT_TAIL(&s->queue, job, link);
         atomic_fetch_add(&s->queued, 1);
@@ -435,7 +469,7 @@ void storage_submit(struct storage *s, struct storage_job *job)
     }
     pthread_mutex_unlock(&s->mutex);
     if (refused)
-        s->wake(s->wake_arg);
+        s->host.wake(s->host.arg);
 }
 
 void storage_poll(struct storage *s)
@@ -468,6 +502,13 @@ void storage_stats(struct storage *s, struct store_stats *out)
     pthread_mutex_unlock(&s->mutex);
 }
 
+static void storage_free(struct storage *s)
+{
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+}
+
 void storage_stop(struct storage *s)
 {
     pthread_mutex_lock(&s->mutex);
@@ -480,7 +521,17 @@ void storage_stop(struct storage *s)
     pthread_mutex_unlock(&s->mutex);
     while (!TAILQ_EMPTY(&s->finished))
         storage_poll(s);
-    pthread_cond_destroy(&s->work);
-    pthread_mutex_destroy(&s->mutex);
-    free(s);
+    storage_free(s);
+}
+
+void storage_drop(struct storage *s, void (*drop)(struct storage_job *job))
+{
+    struct storage_jobs *const lists[] = {&s->kept, &s->queue, &s->finished, &s->lost};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        while (!TAILQ_EMPTY(lists[i])) {
+            struct storage_job *job = TAILQ_FIRST(lists[i]);
+            TAILQ_REMOVE(lists[i], job, link);
+            drop(job);
+        }
+    storage_free(s);
 }

@@ -51,10 +51,35 @@ static inline bool storage_job_kept(const struct storage_job *job)
     return !job->refusable && job->status == ASSENT_DISK_FULL;
 }
 
-/* Starts the thread over an open store. `wake` is called whenever finished jobs wait for
- * storage_poll (the owner's uv_async_send): on the storage thread, or in storage_submit for a job
- * refused at once. */
-struct storage *storage_start(struct log_store *store, void (*wake)(void *arg), void *arg);
+/* What the storage asks of its owner. */
+struct storage_host {
+    void *arg;
+    /* Finished jobs wait for storage_poll (the owner's uv_async_send): on the storage thread, or in
+     * storage_submit for a job refused at once. */
+    void (*wake)(void *arg);
+    uint64_t (*now_us)(void *arg); /* monotonic, on any thread */
+};
+
+/* Over an open store, which it closes in storage_stop. */
+struct storage *storage_new(struct log_store *store, const struct storage_host *host);
+/* Starts the thread. */
+void storage_start(struct storage *s);
+
+/* Instead of the thread, for the simulator: one turn takes what is ripe as one batch and runs it,
+ * or applies what is due, or does nothing. */
+enum storage_turn {
+    STORAGE_GOES_ON,
+    STORAGE_STOPPED,
+    STORAGE_BROKEN /* an I/O error: the process must stop */
+};
+enum storage_turn storage_turn(struct storage *s);
+/* When the next turn has something to do, if nothing is submitted until then; 0: at once;
+ * UINT64_MAX: never. */
+uint64_t storage_due_us(struct storage *s);
+/* Of a storage without a thread, whose process dies: hands every job to drop(), whatever became of
+ * it, and leaves the store open. */
+void storage_drop(struct storage *s, void (*drop)(struct storage_job *job));
+
 /* Loop thread. Never blocks. */
 void storage_submit(struct storage *s, struct storage_job *job);
 /* Loop thread: calls done() of every finished job. */
@@ -66,9 +91,9 @@ uint32_t storage_queued(const struct storage *s);
 bool storage_disk_full(const struct storage *s);
 /* As of the last batch; log_store_stats itself belongs to the storage thread. */
 void storage_stats(struct storage *s, struct store_stats *out);
-/* Finishes every job, applies the log, closes the store, joins the thread. done() is called for
- * all: with ASSENT_STOPPING, and not durable, for jobs that a full disk still holds back and for
- * jobs that done() itself submits. */
+/* Finishes every job, applies the log, closes the store, joins the thread, which was started.
+ * done() is called for all: with ASSENT_STOPPING, and not durable, for jobs that a full disk still
+ * holds back and for jobs that done() itself submits. */
 void storage_stop(struct storage *s);
 
 #endif

@@ -99,13 +99,22 @@ static void wake(void *arg)
     sem_post(&b->woken);
 }
 
+static uint64_t now_us(void *arg)
+{
+    struct timespec now;
+    (void)arg;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void bench_start(struct bench *b, struct fixture *f)
 {
     memset(b, 0, sizeof *b);
     b->f = f;
     create_and_open(f);
     sem_init(&b->woken, 0, 0);
-    b->storage = storage_start(f->store, wake, b);
+    b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us});
+    storage_start(b->storage);
     f->store = NULL; /* the thread's from now on */
 }
 
