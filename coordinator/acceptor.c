@@ -111,7 +111,7 @@ void acceptor_fill_promise(const struct txn *t, struct msg *m)
         m->promise.accepted[i] = t->accepted[i];
         any |= t->accepted[i].vote.kind != VOTE_NONE;
     }
-    if (any)
+    if (any || t->outcome.kind != OUTCOME_NONE)
         m->promise.participants = t->participants;
 }
 

@@ -57,6 +57,7 @@ struct txn *txn_add(struct coordinator *c, const struct tx_head *head)
     HASH_ADD(hh, c->txns, head.txid, sizeof t->head.txid, t);
     TAILQ_INSERT_TAIL(&c->open, t, link);
     c->stats.in_memory++;
+    settle_later(c, t);
     return t;
 }
 
@@ -201,6 +202,7 @@ static bool restore_finished(struct coordinator *c, const struct record *record)
         return true;
     t->outcome = outcome;
     t->has_record = true;
+    t->closed = outcome.kind != OUTCOME_NONE;
     txn_finish(c, t);
     return true;
 }
@@ -253,6 +255,9 @@ void coordinator_start(struct coordinator *c, uint64_t now_us, uint64_t wall_ms,
     c->now_us = now_us;
     c->wall_ms = wall_ms;
     c->effects = effects;
+    struct txn *t;
+    TAILQ_FOREACH (t, &c->open, link)
+        settle_later(c, t);
     if (c->f == 0)
         start_decisions(c);
     timer_set(&c->timers, &c->second, now_us + SECOND_US);
@@ -361,7 +366,7 @@ static void on_txn_message(struct coordinator *c, const struct event *e, struct 
         if (t->outcome.kind != OUTCOME_NONE)
             send_decide(c, t, e->from.node);
         else
-            recovery_asked(c, t);
+            recovery_asked(c, t, true);
         break;
     case MSG_PROMISE_ASK:
         if (m->promise_ask.ballot.node != e->from.node)
@@ -458,7 +463,7 @@ static void on_message(struct coordinator *c, const struct event *e, bool looked
     /* A coordinator that asks "do you lead it?" must not make this one remember or recover it. */
     if (t == NULL && m->type == MSG_OUTCOME && e->from.node != 0) {
         struct msg *no = msg_new(MSG_RESULT, &m->head);
-        no->result.status = ASSENT_UNKNOWN;
+        no->result.status = below_watermark(c, &m->head.txid) ? ASSENT_EXPIRED : ASSENT_UNKNOWN;
         effect_send(c->effects, e->from, no);
         return;
     }
@@ -501,13 +506,26 @@ static void on_stored(struct coordinator *c, const struct event_stored *s)
 static void on_peer_up(struct coordinator *c, const struct event_peer *peer)
 {
     struct txn *t, *next;
+    bool coordinator = coordinator_index(c, peer->node) >= 0;
     c->up[peer->node] = peer->incarnation;
     TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
+        if (coordinator)
+            settle_again(c, t);
         if (t->state == TXN_COLLECTING || t->state == TXN_ONE_PHASE)
             leader_peer_up(c, t, peer->node);
         else if (t->state == TXN_DECIDED && t->decider)
             settle_repeat(c, t, peer->node);
     }
+    if (coordinator)
+        settle_peer_up(c, peer->node);
+}
+
+static void on_peer_down(struct coordinator *c, const struct event_peer *peer)
+{
+    int i = coordinator_index(c, peer->node);
+    c->up[peer->node] = 0;
+    if (i >= 0)
+        c->down_us[i] = c->now_us;
 }
 
 static void on_timer(struct coordinator *c, struct timer *timer)
@@ -518,6 +536,7 @@ static void on_timer(struct coordinator *c, struct timer *timer)
         advance_watermark(c);
         evict(c);
         settle_ask_old(c);
+        settle_overdue(c);
         timer_set(&c->timers, &c->second, c->now_us + SECOND_US);
         break;
     case TIMER_FORGET:
@@ -557,7 +576,7 @@ void coordinator_step(struct coordinator *c, const struct event *e, struct effec
         on_peer_up(c, &e->peer);
         break;
     case EVENT_PEER_DOWN:
-        c->up[e->peer.node] = 0;
+        on_peer_down(c, &e->peer);
         break;
     case EVENT_PEER_CLOCK:
         from = coordinator_index(c, e->peer.node);

@@ -243,7 +243,7 @@ void leader_accepted(struct coordinator *c, struct txn *t, const struct msg *m, 
         return;
     t->took_part |= UINT64_C(1) << acceptor;
     if (t->outcome.kind != OUTCOME_NONE) {
-        if (t->decider)
+        if (!settle_tell(c, t, c->config.coordinator[acceptor]) && t->decider)
             send_decide(c, t, c->config.coordinator[acceptor]);
         return;
     }

@@ -21,12 +21,29 @@ static struct recovery *recovery_of(struct txn *t)
     return t->recovery;
 }
 
-/* INQUIRE or OUTCOME about a transaction that is not decided here. */
-void recovery_asked(struct coordinator *c, struct txn *t)
+/* Asks one coordinator, or all for 0, whether it leads the transaction or knows the outcome. The
+ * mask of those that are connected. */
+static uint64_t ask(struct coordinator *c, const struct txn *t, node_id only)
 {
+    uint64_t asked = 0;
+    for (int i = 0; i < c->config.coordinators; i++) {
+        node_id node = c->config.coordinator[i];
+        if (i == c->self_index || c->up[node] == 0 || (only != 0 && only != node))
+            continue;
+        asked |= UINT64_C(1) << i;
+        coordinator_send(c, node, msg_new(MSG_OUTCOME, &t->head));
+    }
+    return asked;
+}
+
+void recovery_asked(struct coordinator *c, struct txn *t, bool in_doubt)
+{
+    if (t->state == TXN_ASKING) {
+        t->recovery->in_doubt |= in_doubt;
+        t->recovery->unasked = false;
+    }
     if (t->state != TXN_KNOWN)
         return; /* collecting, or already on its way */
-    node_id home = t->head.home.node;
     uint16_t route = txid_route(&t->head.txid);
     if (route != 0) {
         if (!c->is_participant[route])
@@ -36,21 +53,68 @@ void recovery_asked(struct coordinator *c, struct txn *t)
         return;
     }
     struct recovery *r = recovery_of(t);
-    r->asked = r->not_leading = 0;
-    for (int i = 0; i < c->config.coordinators; i++) {
-        node_id node = c->config.coordinator[i];
-        bool ask = i != c->self_index && c->up[node] != 0 && (home == 0 || home == node);
-        if (!ask)
-            continue;
-        r->asked |= UINT64_C(1) << i;
-        coordinator_send(c, node, msg_new(MSG_OUTCOME, &t->head));
-    }
+    r->not_leading = 0;
+    r->in_doubt = in_doubt;
+    r->unasked = false;
+    r->asked = ask(c, t, t->head.home.node);
     if (r->asked == 0) {
         recovery_start(c, t);
         return;
     }
     txn_move(t, TXN_ASKING);
     txn_timer(c, t, ASK_HOME_US);
+}
+
+bool recovery_wonder(struct coordinator *c, struct txn *t)
+{
+    uint64_t asked = ask(c, t, 0);
+    if (asked == 0 && c->f > 0)
+        return false;
+    t->overdue_n++;
+    settle_later(c, t);
+    if (t->state != TXN_KNOWN)
+        return true; /* the outcome is known: whoever has finished it answers with FORGET */
+    struct recovery *r = recovery_of(t);
+    r->not_leading = 0;
+    r->in_doubt = false;
+    r->unasked = true;
+    r->asked = asked;
+    if (asked == 0) {
+        recovery_start(c, t); /* the only coordinator: its records are all there is */
+        return true;
+    }
+    txn_move(t, TXN_ASKING);
+    txn_timer(c, t, ASK_HOME_US);
+    return true;
+}
+
+static void stop_asking(struct coordinator *c, struct txn *t)
+{
+    txn_move(t, TXN_KNOWN);
+    timer_clear(&c->timers, &t->timer);
+}
+
+static void answer_expired(struct coordinator *c, struct txn *t)
+{
+    struct waiter *w;
+    TAILQ_FOREACH (w, &t->waiters, link)
+        answer_result(c, t, w->to, ASSENT_EXPIRED);
+    waiters_free(c, t);
+}
+
+/* Another coordinator does not lead it, and does not know the outcome either. */
+static void not_leading(struct coordinator *c, struct txn *t, int i)
+{
+    struct recovery *r = t->recovery;
+    uint64_t others =
+        ((UINT64_C(1) << c->config.coordinators) - 1) & ~(UINT64_C(1) << c->self_index);
+    r->not_leading |= UINT64_C(1) << i;
+    if (r->not_leading != r->asked)
+        return;
+    if (r->unasked && r->asked != others)
+        stop_asking(c, t);
+    else
+        recovery_start(c, t);
 }
 
 /* The home, or the only participant, answers "do you lead it?". */
@@ -69,19 +133,18 @@ void recovery_home_answer(struct coordinator *c, struct txn *t, const struct msg
             outcome = (struct outcome){OUTCOME_ABORTED, 0, result->status};
         txn_decided(c, t, outcome, false);
     } else if (t->state == TXN_ONE_ASKING && result->status == ASSENT_EXPIRED) {
-        struct waiter *w;
-        TAILQ_FOREACH (w, &t->waiters, link)
-            answer_result(c, t, w->to, ASSENT_EXPIRED);
+        answer_expired(c, t);
         if (t->lead != NULL)
             answer_result(c, t, (struct addr){0, t->lead->conn}, ASSENT_EXPIRED);
         txn_remove(c, t);
     } else if (t->state == TXN_ASKING && result->status == ASSENT_PENDING) {
-        txn_move(t, TXN_KNOWN); /* it leads; who waits will ask again, or be told */
-        timer_clear(&c->timers, &t->timer);
+        stop_asking(c, t); /* it leads; who waits will ask again, or be told */
+    } else if (t->state == TXN_ASKING && result->status == ASSENT_EXPIRED &&
+               !t->recovery->in_doubt) {
+        answer_expired(c, t); /* perhaps committed and forgotten: no vote there proves nothing */
+        stop_asking(c, t);
     } else if (t->state == TXN_ASKING && i >= 0) {
-        t->recovery->not_leading |= UINT64_C(1) << i;
-        if (t->recovery->not_leading == t->recovery->asked)
-            recovery_start(c, t);
+        not_leading(c, t, i);
     }
 }
 
@@ -223,6 +286,11 @@ void recovery_timer(struct coordinator *c, struct txn *t)
 {
     switch ((enum txn_state)t->state) {
     case TXN_ASKING:
+        if (t->recovery->unasked)
+            stop_asking(c, t);
+        else
+            recovery_start(c, t);
+        break;
     case TXN_WAITING:
     case TXN_BACKOFF:
         recovery_start(c, t);

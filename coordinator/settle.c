@@ -1,5 +1,6 @@
 /* Decided transactions: who asked is answered, DECIDE is repeated until every participant has
- * settled, then the record is finished and forgotten.
+ * settled, then the record is finished and forgotten. What is kept for long, because FORGET or the
+ * decision was missed, or the decider is gone, is looked after once a second (settle_overdue).
  *
  *   S1  an outcome that is known never changes (I1); a second, different one stops the process
  *   S2  FINISHED is emitted only when every participant is known to have settled (I8), or nobody
@@ -12,6 +13,13 @@
 #define REPEAT_DOUBLINGS 5u
 #define FORGET_DELAY_US  100000u
 #define SETTLE_ASK_BATCH 256u
+/* How long after a record was made or restored its home looks what has become of it; others after
+ * twice the time, so that it is the home that goes on with it. Then again, doubling. */
+#define OVERDUE_US        2000000u
+#define OVERDUE_DOUBLINGS 4u
+#define OVERDUE_BATCH     256u      /* of them in a second */
+#define LOST_US           10000000u /* a connection may be lost for so long before it is noticed */
+#define PEER_FORGET_MAX   (16u * FORGET_MAX)
 
 static uint32_t span_us(uint64_t from, uint64_t to)
 {
@@ -83,9 +91,13 @@ void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32
 {
     if (t->outcome.kind != OUTCOME_NONE) {
         answer_result(c, t, to, outcome_status(&t->outcome));
+        if (to.node != 0)
+            settle_tell(c, t, to.node);
         return;
     }
-    if (t->state == TXN_FINISHED) { /* forgotten without ever learning the outcome here */
+    /* forgotten without ever learning the outcome here; or perhaps forgotten by the others, so that
+     * only a participant in doubt is a reason to recover it (4.5) */
+    if (t->state == TXN_FINISHED || (t->state == TXN_KNOWN && below_watermark(c, &t->head.txid))) {
         answer_result(c, t, to, ASSENT_EXPIRED);
         return;
     }
@@ -108,7 +120,7 @@ void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32
         answer_result(c, t, to, ASSENT_PENDING);
     }
     if (!leading)
-        recovery_asked(c, t);
+        recovery_asked(c, t, false);
 }
 
 void send_decide(struct coordinator *c, struct txn *t, node_id to)
@@ -150,6 +162,9 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
                         (unsigned long long)outcome.commit_ts);
         return;
     }
+    bool aborted = outcome.kind == OUTCOME_ABORTED;
+    if (!aborted && t->participants.n == 0)
+        decider = false; /* whom to tell is not known here */
     t->outcome = outcome;
     t->decider = decider;
     txn_move(t, TXN_DECIDED);
@@ -173,8 +188,10 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
         settle_finish(c, t);    /* nobody is in doubt */
         return;
     }
-    if (!decider)
+    if (!decider) {
+        settle_later(c, t);
         return;
+    }
     node_id home = t->head.home.node;
     for (int i = 0; i < t->participants.n; i++)
         send_decide(c, t, t->participants.id[i]);
@@ -234,9 +251,64 @@ void settle_finish(struct coordinator *c, struct txn *t)
     if (t->has_record)
         effect_persist(c->effects, RECORD_FINISHED, &t->head.txid, t->outcome.commit_ts,
                        finished_record_encode(&t->outcome));
+    t->closed = true;
     txn_finish(c, t);
     free(t->accepted);
     t->accepted = NULL;
+}
+
+/* Below W the participants are asked instead (settle_ask_old). */
+static bool may_tell(const struct coordinator *c, const struct txn *t)
+{
+    return t->closed && t->outcome.kind != OUTCOME_NONE && txid_route(&t->head.txid) == 0 &&
+           !below_watermark(c, &t->head.txid);
+}
+
+static struct msg *forget_msg(void)
+{
+    struct msg *m = msg_new(MSG_FORGET, NULL);
+    m->forget.entry = xcalloc(FORGET_MAX, sizeof *m->forget.entry);
+    return m;
+}
+
+bool settle_tell(struct coordinator *c, const struct txn *t, node_id to)
+{
+    if (!may_tell(c, t))
+        return false;
+    struct msg *m = msg_new(MSG_FORGET, NULL);
+    m->forget.n = 1;
+    m->forget.entry = xcalloc(1, sizeof *m->forget.entry);
+    m->forget.entry[0] = (struct forget_entry){t->head.txid, t->outcome};
+    coordinator_send(c, to, m);
+    return true;
+}
+
+/* A coordinator was not connected, and has missed what was finished meanwhile. What is too much, or
+ * no longer in memory, it will ask about. */
+void settle_peer_up(struct coordinator *c, node_id node)
+{
+    uint64_t down_us = c->down_us[coordinator_index(c, node)];
+    uint64_t since_us = down_us > LOST_US ? down_us - LOST_US : 0;
+    struct txn *t;
+    struct msg *m = NULL;
+    uint32_t n = 0;
+    TAILQ_FOREACH_REVERSE(t, &c->finished, finished_list, link)
+    {
+        if (t->finished_us < since_us || n == PEER_FORGET_MAX)
+            break;
+        if (!may_tell(c, t))
+            continue;
+        if (m == NULL)
+            m = forget_msg();
+        m->forget.entry[m->forget.n++] = (struct forget_entry){t->head.txid, t->outcome};
+        n++;
+        if (m->forget.n == FORGET_MAX) {
+            coordinator_send(c, node, m);
+            m = NULL;
+        }
+    }
+    if (m != NULL)
+        coordinator_send(c, node, m);
 }
 
 void settle_forget(struct coordinator *c, const struct msg *m)
@@ -268,8 +340,9 @@ void settle_ask_old(struct coordinator *c)
                 settle_finish(c, t); /* learnt from another, who has long seen to it */
             continue;
         }
-        if (t->participants.n == 0 && t->outcome.kind == OUTCOME_NONE) {
-            txn_move(t, TXN_DECIDED); /* a bare promise: below W no record is a promise too */
+        if (t->participants.n == 0) { /* a bare promise: below W no record is a promise too */
+            if (t->state == TXN_KNOWN)
+                txn_move(t, TXN_DECIDED);
             settle_finish(c, t);
             continue;
         }
@@ -299,5 +372,56 @@ void settle_settled(struct coordinator *c, const struct msg *m, node_id from)
         if (t->state == TXN_KNOWN)
             txn_move(t, TXN_DECIDED); /* its outcome was never learnt here, and nobody needs it */
         settle_finish(c, t);
+    }
+}
+
+void settle_later(struct coordinator *c, struct txn *t)
+{
+    uint32_t doublings = t->overdue_n < OVERDUE_DOUBLINGS ? t->overdue_n : OVERDUE_DOUBLINGS;
+    if (t->head.home.node != c->config.self)
+        doublings++;
+    t->overdue_us = c->now_us + ((uint64_t)OVERDUE_US << doublings);
+}
+
+void settle_again(struct coordinator *c, struct txn *t)
+{
+    uint64_t soon_us = c->now_us + 2 * OVERDUE_US;
+    if (soon_us < t->overdue_us)
+        t->overdue_us = soon_us;
+}
+
+/* Another has decided, and nobody says that it is finished. Whether something was done. */
+static bool take_over(struct coordinator *c, struct txn *t)
+{
+    if (!t->has_record) { /* only learnt: there is nothing to forget */
+        txn_finish(c, t);
+        return true;
+    }
+    if (t->overdue_n == 0 || t->participants.n == 0)
+        return recovery_wonder(c, t);
+    for (int i = 0; i < t->participants.n; i++)
+        if (c->up[t->participants.id[i]] == 0)
+            return false; /* this may be what the decider waits for */
+    t->decider = true;
+    settle_repeat(c, t, 0);
+    return true;
+}
+
+/* Records that should have been forgotten long ago: FORGET, or the outcome itself, was missed, or
+ * the decider is gone. */
+void settle_overdue(struct coordinator *c)
+{
+    struct txn *t, *next;
+    uint32_t n = 0;
+    TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
+        if (n == OVERDUE_BATCH)
+            break;
+        if (t->overdue_us > c->now_us || below_watermark(c, &t->head.txid) ||
+            txid_route(&t->head.txid) != 0)
+            continue;
+        if (t->state == TXN_DECIDED && !t->decider)
+            n += take_over(c, t);
+        else if (t->state == TXN_KNOWN && t->has_record)
+            n += recovery_wonder(c, t);
     }
 }

@@ -10,7 +10,7 @@
  *
  *   KNOWN ------ COMMIT at home ------> COLLECTING -- quorum or an abort vote --> DECIDED
  *     |  \                                  |  \---- a higher ballot ---> WAITING    ^
- *     |   INQUIRE, OUTCOME elsewhere        |deadline                       |        |
+ *     |   INQUIRE, OUTCOME, overdue         |deadline                       |        |
  *     |    \--> ASKING --home is silent--> PROMISING <------its turn--------/        |
  *     |           \--home leads--> KNOWN    |  ^ \--> BACKOFF (REJECTED, silence)    |
  *     |                                     v  |                                     |
@@ -73,8 +73,9 @@ struct lead {
 struct recovery {
     struct ballot ballot;
     uint64_t promised, accepted; /* masks of coordinators */
-    bool outcome_asked_all;
     uint64_t asked, not_leading; /* masks, while ASKING */
+    bool in_doubt;               /* a participant asked */
+    bool unasked;                /* nobody did: recovery_wonder */
     uint32_t tries;
     bool whole_abort;
     struct ballot whole_ballot;
@@ -108,6 +109,9 @@ struct txn {
     uint64_t settled;   /* mask of participants */
     uint64_t took_part; /* mask of coordinators that may hold a record */
     uint32_t repeats;
+    uint64_t overdue_us; /* not finished by then: settle_overdue */
+    uint32_t overdue_n;
+    bool closed; /* FINISHED, as every participant has settled: the others may forget it too */
     uint64_t finished_us;
     TAILQ_ENTRY(txn) link; /* coordinator.open, or finished */
     /* roles */
@@ -133,14 +137,15 @@ struct coordinator {
     struct stash *stash; /* what came for transactions that storage is looking up */
     struct timers timers;
     struct timer second, forget_timer;
-    TAILQ_HEAD(, txn) open;     /* not finished */
-    TAILQ_HEAD(, txn) finished; /* oldest first */
-    uint64_t memory_floor_ms;   /* txids from here on are in memory, or new */
+    TAILQ_HEAD(, txn) open;                  /* not finished */
+    TAILQ_HEAD(finished_list, txn) finished; /* oldest first */
+    uint64_t memory_floor_ms;                /* txids from here on are in memory, or new */
     uint64_t
         evicted_floor_ms; /* below: this start may have led them and dropped them from memory */
     hlc_ts watermark;     /* durable */
     hlc_ts watermark_emitted;
-    uint32_t up[NODES_MAX + 1]; /* incarnation of connected nodes, 0: not connected */
+    uint32_t up[NODES_MAX + 1];         /* incarnation of connected nodes, 0: not connected */
+    uint64_t down_us[COORDINATORS_MAX]; /* when it was lost; 0: it never was connected */
     bool is_participant[NODES_MAX + 1];
     struct clocks clocks;
     struct forget_entry forget[FORGET_MAX];
@@ -194,7 +199,11 @@ void acceptor_propose(struct coordinator *c, struct txn *t, const struct msg *m,
 void acceptor_fill_promise(const struct txn *t, struct msg *promise);
 
 /* recovery.c */
-void recovery_asked(struct coordinator *c, struct txn *t);
+/* A participant in doubt, or a client, asks for an outcome that is not known here. */
+void recovery_asked(struct coordinator *c, struct txn *t, bool in_doubt);
+/* A question of this acceptor's own: what has become of a transaction whose record it has kept for
+ * long? False if there is nobody to ask. */
+bool recovery_wonder(struct coordinator *c, struct txn *t);
 void recovery_home_answer(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
 void recovery_start(struct coordinator *c, struct txn *t);
 void recovery_promise(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
@@ -212,6 +221,14 @@ void settle_forget(struct coordinator *c, const struct msg *m);
 void settle_forget_flush(struct coordinator *c);
 void settle_finish(struct coordinator *c, struct txn *t);
 void settle_ask_old(struct coordinator *c);
+/* When to look whether it is finished, if nobody says so before. */
+void settle_later(struct coordinator *c, struct txn *t);
+/* A coordinator came back: it may know, or be the last one that had to be asked. */
+void settle_again(struct coordinator *c, struct txn *t);
+void settle_overdue(struct coordinator *c);
+/* Tells one coordinator that it may forget this transaction; false if that is not known here. */
+bool settle_tell(struct coordinator *c, const struct txn *t, node_id to);
+void settle_peer_up(struct coordinator *c, node_id node);
 void settle_settled(struct coordinator *c, const struct msg *m, node_id from);
 void send_decide(struct coordinator *c, struct txn *t, node_id to);
 /* Answers a question for the outcome at once if it can, else remembers who asked. */

@@ -106,3 +106,18 @@ bool admission_check(const struct cluster *cluster, const struct hello *self,
                       self->set_hash, peer->set_hash);
     return true;
 }
+
+int admission_victim(const uint64_t *network, int n)
+{
+    int victim = 0, most = 0;
+    for (int i = 0; i < n; i++) {
+        int same = 0;
+        for (int k = i; k < n; k++) /* from the oldest of a network on: all of it */
+            same += network[k] == network[i];
+        if (same > most) {
+            most = same;
+            victim = i;
+        }
+    }
+    return victim;
+}

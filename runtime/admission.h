@@ -1,5 +1,5 @@
-/* Whether a peer that proved its key is who the cluster file says, and has the same cluster file.
- */
+/* Whether a peer that proved its key is who the cluster file says, and has the same cluster file;
+ * and who must go when too many have not proved anything yet. */
 #ifndef RUNTIME_ADMISSION_H
 #define RUNTIME_ADMISSION_H
 
@@ -11,5 +11,10 @@
 bool admission_check(const struct cluster *cluster, const struct hello *self,
                      const struct hello *peer, const uint8_t key[NOISE_KEY_BYTES], char *why,
                      size_t why_size);
+
+/* Which of n > 0 connections that have not authenticated yet, oldest first, gives way to a newer
+ * one: the oldest of the network (conn_network) that has the most. So one network can only crowd
+ * out itself, and whoever idles makes room for whoever comes after. */
+int admission_victim(const uint64_t *network, int n);
 
 #endif

@@ -99,6 +99,8 @@ static int client_find(const void *name, const void *client)
 
 const struct cluster_client *cluster_client_named(const struct cluster *c, const char *name)
 {
+    if (c->clients == 0)
+        return NULL; /* nor is there an array */
     return bsearch(name, c->client, (size_t)c->clients, sizeof *c->client, client_find);
 }
 

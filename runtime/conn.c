@@ -73,6 +73,26 @@ void conn_address_text(const struct sockaddr *address, char out[CONN_ADDRESS_BYT
     }
 }
 
+uint64_t conn_network(const struct sockaddr *address)
+{
+    uint64_t network = 0;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    if (address->sa_family == AF_INET) {
+        memcpy(&in, address, sizeof in);
+        return in.sin_addr.s_addr;
+    }
+    if (address->sa_family != AF_INET6)
+        return 0;
+    memcpy(&in6, address, sizeof in6);
+    const uint8_t *bytes = in6.sin6_addr.s6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+        memcpy(&network, bytes + 12, 4);
+    else
+        memcpy(&network, bytes, 8);
+    return network;
+}
+
 /* ---- the end ---- */
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -413,6 +433,7 @@ void conn_accept(struct conn *c, struct conn_group *g, uv_stream_t *listener,
     if (err == 0)
         err = uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&from, &len);
     conn_address_text((struct sockaddr *)&from, c->address);
+    c->network = conn_network((struct sockaddr *)&from);
     if (err != 0)
         conn_fail(c, "accepting a connection: %s", uv_strerror(err));
     else

@@ -37,6 +37,7 @@ struct conn {
     uint32_t stalled_ticks;
     size_t unwritten; /* at the last tick */
     char address[CONN_ADDRESS_BYTES];
+    uint64_t network; /* the peer's IPv4 address, or its IPv6 /64: who it is before it says so */
     struct channel *channel;
     struct writer plain; /* whole frames; the first `sealed` bytes of it are sealed already */
     size_t sealed;
@@ -100,6 +101,8 @@ void conn_finish(struct conn *c, uint32_t linger_ms);
 /* Closes at once; what is unsent is lost. Fine in every state. */
 void conn_close(struct conn *c);
 
+/* The same for two addresses that one peer is likely to have both of. */
+uint64_t conn_network(const struct sockaddr *address);
 /* "127.0.0.1:7000", "[::1]:7000". */
 void conn_address_text(const struct sockaddr *address, char out[CONN_ADDRESS_BYTES]);
 

@@ -258,6 +258,17 @@ static void on_wake(void *arg)
     uv_async_send(&((struct daemon *)arg)->stored);
 }
 
+static void storage_broken(void *arg, const char *why)
+{
+    (void)arg;
+    fprintf(stderr,
+            "assent: storage failed, stopping at once: %s; the node recovers from its log at the "
+            "next start\n",
+            why);
+    fflush(stderr);
+    _exit(EX_IOERR);
+}
+
 static void on_stored(uv_async_t *async)
 {
     struct daemon *d = async->data;
@@ -375,7 +386,7 @@ static int open_network(struct daemon *d, const struct noise_keypair *keys)
 
 static int run(struct daemon *d, const struct noise_keypair *keys)
 {
-    const struct storage_host host = {d, on_wake, host_now_us};
+    const struct storage_host host = {d, on_wake, host_now_us, storage_broken};
     uv_loop_init(&d->loop);
     init_handles(d);
     int rc = open_network(d, keys);
@@ -402,8 +413,13 @@ int daemon_main(const struct node_role *role, int argc, char **argv)
 {
     struct daemon d = {.role = role, .started_us = now_us()};
     d.driver.role = role;
-    d.driver.host = (struct driver_host){&d,     host_now_us,  host_wall_ms, send_message,
-                                         submit, arm_deadline, halt};
+    d.driver.host = (struct driver_host){.arg = &d,
+                                         .now_us = host_now_us,
+                                         .wall_ms = host_wall_ms,
+                                         .send = send_message,
+                                         .submit = submit,
+                                         .stepped = arm_deadline,
+                                         .halt = halt};
     struct noise_keypair keys;
     daemon_args_parse(&d.args, role->program, role->summary, argc, argv);
     logger_open(d.args.node, d.args.level);

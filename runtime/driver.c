@@ -91,8 +91,12 @@ static void work_commit(struct storage_job *job, struct log_store *store)
 {
     struct work *w = (struct work *)job;
     (void)store;
-    if (w->kind == WORK_RECORD || w->kind == WORK_PREPARE)
-        w->driver->role->durable(w->driver->role->arg, &w->record);
+    const struct driver *d = w->driver;
+    if (w->kind != WORK_RECORD && w->kind != WORK_PREPARE)
+        return;
+    d->role->durable(d->role->arg, &w->record);
+    if (d->host.durable != NULL)
+        d->host.durable(d->host.arg, &w->record);
 }
 
 static void work_free(struct work *w)

@@ -14,6 +14,8 @@ struct driver_host {
     /* Borrows m; it may be lost. */
     void (*send)(void *arg, struct addr to, struct msg *m);
     void (*submit)(void *arg, struct storage_job *job);
+    /* A record is durable; on the storage thread. For observers; may be NULL. */
+    void (*durable)(void *arg, const struct record *record);
     /* After every step: the core's deadline may have changed. */
     void (*stepped)(void *arg);
     /* A broken invariant: ends the process, or never lets the core run again. */

@@ -478,6 +478,12 @@ void log_store_close(struct log_store *s)
     discard(s);
 }
 
+void log_store_abandon(struct log_store *s)
+{
+    if (s != NULL)
+        discard(s);
+}
+
 struct sqlite3 *log_store_db(struct log_store *s)
 {
     return s->db;

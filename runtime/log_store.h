@@ -80,6 +80,9 @@ assent_status log_store_open(struct log_store **out, const struct disk *disk, co
  * finalize its statements afterwards. */
 void log_store_close(struct log_store *s);
 
+/* Closes it as the end of a killed process does: nothing is written any more. NULL is fine. */
+void log_store_abandon(struct log_store *s);
+
 struct sqlite3 *log_store_db(struct log_store *s);
 
 /* A batch: begin, any number of rows, commit (one SQLite transaction, then the one sync, the

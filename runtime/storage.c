@@ -7,11 +7,10 @@
  * comes later. Until `retry_at_ms` refusable jobs that write fail without a try; then one batch of
  * everything is the next try. In between one apply with its checkpoint makes what room there is.
  *
- * I/O error: the thread ends the process (STORAGE_BROKEN). Nothing of the batch was handed back, so
+ * I/O error: the host ends the process (STORAGE_BROKEN). Nothing of the batch was handed back, so
  * nothing was acknowledged; the next start judges the files. */
 #include "runtime/storage.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,9 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#define EXIT_IO_ERROR       74 /* EX_IOERR of sysexits.h */
 #define DISK_FULL_RETRY_MS  200
 #define STOP_TRIES          3 /* of kept jobs on a full disk, when stopping */
 #define APPLY_CHUNK_ROWS    2000
@@ -144,16 +141,6 @@ bool storage_run_batch(struct log_store *store, struct storage_jobs *jobs, bool 
 static uint64_t now_us(const struct storage *s)
 {
     return s->host.now_us(s->host.arg);
-}
-
-static _Noreturn void stop_process(const struct log_store *store)
-{
-    fprintf(stderr,
-            "assent: storage failed, stopping at once: %s; the node recovers from its log at the "
-            "next start\n",
-            log_store_error(store));
-    fflush(stderr);
-    _exit(EXIT_IO_ERROR);
 }
 
 static void disk_is_full(struct storage *s)
@@ -402,8 +389,9 @@ static void *storage_main(void *arg)
     while ((turn = storage_turn(s)) == STORAGE_GOES_ON)
         continue;
     if (turn == STORAGE_BROKEN)
-        stop_process(s->store);
-    log_store_close(s->store);
+        s->host.broken(s->host.arg, log_store_error(s->store));
+    else
+        log_store_close(s->store);
     return NULL;
 }
 
@@ -515,7 +503,10 @@ void storage_stop(struct storage *s)
     s->stopping = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->mutex);
-    pthread_join(s->thread, NULL);
+    if (s->has_thread)
+        pthread_join(s->thread, NULL);
+    else
+        storage_main(s);
     pthread_mutex_lock(&s->mutex);
     s->stopped = true;
     pthread_mutex_unlock(&s->mutex);

@@ -6,8 +6,8 @@
  *
  * A job that fails by its own fault fails alone. Disk full: the batch is rolled back; jobs that may
  * be refused fail with ASSENT_DISK_FULL (those that only read are served all the same); the others
- * are kept, in order, and tried again until they are durable. An I/O error stops the process at
- * once, exit status 74. */
+ * are kept, in order, and tried again until they are durable. An I/O error ends the process at
+ * once. */
 #ifndef RUNTIME_STORAGE_H
 #define RUNTIME_STORAGE_H
 
@@ -58,6 +58,9 @@ struct storage_host {
      * storage_submit for a job refused at once. */
     void (*wake)(void *arg);
     uint64_t (*now_us)(void *arg); /* monotonic, on any thread */
+    /* An I/O error, on the storage thread: ends the process. What was not handed back was not
+     * acknowledged. */
+    void (*broken)(void *arg, const char *why);
 };
 
 /* Over an open store, which it closes in storage_stop. */
@@ -70,7 +73,7 @@ void storage_start(struct storage *s);
 enum storage_turn {
     STORAGE_GOES_ON,
     STORAGE_STOPPED,
-    STORAGE_BROKEN /* an I/O error: the process must stop */
+    STORAGE_BROKEN /* an I/O error: the process must stop; broken() is not called */
 };
 enum storage_turn storage_turn(struct storage *s);
 /* When the next turn has something to do, if nothing is submitted until then; 0: at once;
@@ -91,7 +94,7 @@ uint32_t storage_queued(const struct storage *s);
 bool storage_disk_full(const struct storage *s);
 /* As of the last batch; log_store_stats itself belongs to the storage thread. */
 void storage_stats(struct storage *s, struct store_stats *out);
-/* Finishes every job, applies the log, closes the store, joins the thread, which was started.
+/* Finishes every job, applies the log, closes the store, joins the thread if there is one.
  * done() is called for all: with ASSENT_STOPPING, and not durable, for jobs that a full disk still
  * holds back and for jobs that done() itself submits. */
 void storage_stop(struct storage *s);

@@ -66,12 +66,14 @@ struct session {
     struct transport *t;
     struct dial *dial; /* NULL for an accepted connection, and once it no longer matters */
     bool up;
+    bool accepted;    /* counted in t->accepted */
     bool handshaking; /* counted in t->handshakes */
     struct peer peer;
     uint64_t pings; /* sent */
     uint64_t ping_sent_ns[PINGS_WAITING];
     char refusal[CONN_WHY_BYTES];
     TAILQ_ENTRY(session) link;
+    TAILQ_ENTRY(session) handshake_link;
     UT_hash_handle hh; /* t->by_conn */
 };
 
@@ -90,7 +92,8 @@ struct transport {
     uv_tcp_t *listener;
     uint32_t accepted, handshakes;
     TAILQ_HEAD(, session) sessions;
-    struct session *by_conn; /* clients */
+    TAILQ_HEAD(, session) handshaking; /* the accepted ones, oldest first */
+    struct session *by_conn;           /* clients */
     struct session *by_node[NODES_MAX + 1];
     struct dial *dial[NODES_MAX + 1];
     uint32_t incarnation[NODES_MAX + 1]; /* highest seen */
@@ -194,9 +197,11 @@ static struct session *session_new(struct transport *t, struct dial *dial)
 
 static void session_handshake_over(struct session *s)
 {
-    if (s->handshaking)
-        s->t->handshakes--;
+    if (!s->handshaking)
+        return;
     s->handshaking = false;
+    s->t->handshakes--;
+    TAILQ_REMOVE(&s->t->handshaking, s, handshake_link);
 }
 
 static void session_gone(struct conn *c)
@@ -204,7 +209,7 @@ static void session_gone(struct conn *c)
     struct session *s = session_of(c);
     struct transport *t = s->t;
     session_handshake_over(s);
-    if (c->accepted)
+    if (s->accepted)
         t->accepted--;
     TAILQ_REMOVE(&t->sessions, s, link);
     free(s);
@@ -592,6 +597,29 @@ static void connection_refuse(struct transport *t, uv_stream_t *listener, const 
     log_limited(t, &t->limiter[LIMITED_BOUND], "peer.over_bound", why, NULL, NULL);
 }
 
+/* Strangers who idle must not keep out whoever would authenticate: one of them is closed. */
+static void handshakes_make_room(struct transport *t)
+{
+    uint64_t *network = xcalloc(t->handshakes, sizeof *network);
+    struct session *s;
+    int n = 0;
+    TAILQ_FOREACH (s, &t->handshaking, handshake_link)
+        network[n++] = s->conn.network;
+    int victim = admission_victim(network, n);
+    free(network);
+    s = TAILQ_FIRST(&t->handshaking);
+    for (int i = 0; i < victim; i++)
+        s = TAILQ_NEXT(s, handshake_link);
+    t->refused++;
+    log_limited(t, &t->limiter[LIMITED_BOUND], "peer.over_bound",
+                "too many connections have not authenticated yet; the oldest gives way", NULL,
+                s->conn.address);
+    session_handshake_over(s);
+    s->accepted = false; /* its socket closes at once, its memory a loop turn later */
+    t->accepted--;
+    conn_close(&s->conn);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct transport *t = listener->data;
@@ -601,15 +629,16 @@ static void on_connection(uv_stream_t *listener, int status)
                     NULL);
     } else if (t->accepted >= config->bounds.connections) {
         connection_refuse(t, listener, "as many connections as one node accepts are open");
-    } else if (t->handshakes >= config->bounds.handshakes) {
-        connection_refuse(t, listener, "too many connections have not authenticated yet");
     } else {
         struct session *s = session_new(t, NULL);
-        s->handshaking = true;
+        s->accepted = s->handshaking = true;
+        TAILQ_INSERT_TAIL(&t->handshaking, s, handshake_link);
         t->handshakes++;
         t->accepted++;
         conn_accept(&s->conn, &t->group, listener,
                     channel_accept(config->cluster->id, &config->self, &config->keys));
+        if (t->handshakes > config->bounds.handshakes)
+            handshakes_make_room(t);
     }
 }
 
@@ -723,6 +752,7 @@ struct transport *transport_new(uv_loop_t *loop, const struct transport_config *
                                    .gone = session_gone};
     conn_group_init(&t->group);
     TAILQ_INIT(&t->sessions);
+    TAILQ_INIT(&t->handshaking);
     prng_seed(&t->prng, random_bits());
     t->flush.data = t;
     uv_prepare_init(loop, &t->flush);

@@ -119,7 +119,7 @@ commit committed dc1-c before-send:RESULT   dc2-p before-send:DECIDED
 
 # Whether the node has died at its point, or, where it may pass by it, the transaction is over.
 died_or_over() {
-    dead "$1" || { [[ ${point_of[$1]} = *\? ]] && ! kill -0 "$client" 2>/dev/null && all_settled; }
+    dead "$1" || { [[ ${point_of[$1]} = *\? ]] && ! kill -0 "$client" 2>/dev/null && all_settled but_records; }
 }
 
 participants_settled() {

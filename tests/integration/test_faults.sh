@@ -251,7 +251,7 @@ done
 ok 'no transaction has two outcomes on any disk, nobody is in doubt' atomic
 start dc1-p
 ok 'a start logs its incarnation and the rows it found, none to replay after a clean stop' \
-    eventually logged dc1-p '"daemon.recovered".*"incarnation":[2-9],"rows":[1-9][0-9]*,"replayed":0,"in_doubt":0'
+    eventually logged dc1-p '"daemon.recovered".*"incarnation":[2-9],"rows":[1-9][0-9]*,"restored":0,"replayed":0,"in_doubt":0'
 start_all_others() {
     local node
     for node in "${nodes[@]}"; do [ "$node" = dc1-p ] || start "$node"; done
@@ -261,7 +261,7 @@ start_all_others
 txn put dc1/last 1
 kill9 dc1-p
 start dc1-p
-ok 'a start after kill -9 replays rows' eventually logged dc1-p '"daemon.recovered".*"incarnation":[3-9],"rows":[1-9][0-9]*,"replayed":[0-9]+'
+ok 'a start after kill -9 replays rows' eventually logged dc1-p '"daemon.recovered".*"incarnation":[3-9],"rows":[1-9][0-9]*,"restored":0,"replayed":[0-9]+'
 connected
 is 'and has what was committed' "$(value_of dc1/last)" 1
 stop_all

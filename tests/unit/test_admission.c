@@ -102,6 +102,17 @@ static void epoch_and_set_must_be_equal_and_are_both_named(void **state)
     refused(&peer, a0, 1, "coordinator set differs");
 }
 
+static void the_oldest_of_the_network_that_has_the_most_gives_way(void **state)
+{
+    (void)state;
+    const uint64_t different[] = {7, 5, 9}, crowd[] = {1, 2, 3, 2, 1, 2}, even[] = {4, 8, 8, 4};
+    assert_int_equal(admission_victim(different, 1), 0);
+    assert_int_equal(admission_victim(different, 3), 0);
+    assert_int_equal(admission_victim(crowd, 6), 1);
+    assert_int_equal(admission_victim(crowd, 3), 0);
+    assert_int_equal(admission_victim(even, 4), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +121,7 @@ int main(void)
         cmocka_unit_test(another_key_is_refused_even_if_it_belongs_to_someone_else),
         cmocka_unit_test(a_node_refuses_itself),
         cmocka_unit_test(epoch_and_set_must_be_equal_and_are_both_named),
+        cmocka_unit_test(the_oldest_of_the_network_that_has_the_most_gives_way),
     };
     return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
 }

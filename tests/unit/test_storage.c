@@ -107,13 +107,21 @@ static uint64_t now_us(void *arg)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static void broken(void *arg, const char *why)
+{
+    (void)arg;
+    fprintf(stderr, "storage failed: %s\n", why);
+    fflush(stderr);
+    _exit(74);
+}
+
 static void bench_start(struct bench *b, struct fixture *f)
 {
     memset(b, 0, sizeof *b);
     b->f = f;
     create_and_open(f);
     sem_init(&b->woken, 0, 0);
-    b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us});
+    b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us, broken});
     storage_start(b->storage);
     f->store = NULL; /* the thread's from now on */
 }

@@ -172,14 +172,23 @@ static void a_malformed_message_closes_only_its_connection(void **state)
 
 /* ---- garbage before and inside the channel ---- */
 
-static int plain_connect(uint16_t port)
+/* From 127.0.0.<last>. */
+static int plain_connect_from(unsigned last, uint16_t port)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
+    from.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | last);
+    to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
+}
+
+static int plain_connect(uint16_t port)
+{
+    return plain_connect_from(1, port);
 }
 
 /* Whether the other end is gone; drops what it said. */
@@ -614,9 +623,9 @@ static void connections_over_the_bounds_are_closed_at_once(void **state)
     for (int i = 0; i < 5; i++)
         fd[i] = plain_connect(f->node[NODE_B - 1].port);
     WAIT_FOR(f, stats_of(b).refused == 2);
-    WAIT_FOR(f, plain_ended(fd[3]) && plain_ended(fd[4]));
+    WAIT_FOR(f, plain_ended(fd[0]) && plain_ended(fd[1]));
     for (int i = 0; i < 5; i++) {
-        assert_true(i >= 3 || !plain_ended(fd[i]));
+        assert_true(i < 2 || !plain_ended(fd[i]));
         close(fd[i]);
     }
     /* Their places are free again: as many clients as there are connections, not one more. */
@@ -631,6 +640,51 @@ static void connections_over_the_bounds_are_closed_at_once(void **state)
     assert_int_equal(client[5]->ups, 0);
     party_close(client[0], 0);
     WAIT_FOR(f, client[5]->ups == 1);
+}
+
+static void strangers_who_idle_do_not_keep_out_a_client(void **state)
+{
+    struct fixture *f = *state;
+    struct party *b = node_prepare(f, NODE_B, 1);
+    enum { SLOTS = 4 };
+    b->config.bounds.handshakes = SLOTS;
+    b->config.bounds.handshake_timeout_ms = PATIENCE_MS;
+    party_start(b);
+    party_listen(b);
+    int fd[SLOTS];
+    for (int i = 0; i < SLOTS; i++)
+        fd[i] = plain_connect(f->node[NODE_B - 1].port);
+    struct party *client = client_prepare(f, ALICE);
+    party_start(client);
+    transport_dial(client->t, NODE_B);
+    WAIT_FOR(f, client->ups == 1 && b->ups == 1);
+    assert_int_equal(stats_of(b).refused, 1);
+    assert_int_equal(client->unreachables, 0);
+    for (int i = 0; i < SLOTS; i++) {
+        assert_true(plain_ended(fd[i]) == (i == 0));
+        close(fd[i]);
+    }
+}
+
+static void a_crowd_from_one_address_crowds_out_only_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct party *b = node_prepare(f, NODE_B, 1);
+    enum { SLOTS = 4, CROWD = 20 };
+    b->config.bounds.handshakes = SLOTS;
+    b->config.bounds.handshake_timeout_ms = PATIENCE_MS;
+    party_start(b);
+    party_listen(b);
+    int slow = plain_connect_from(1, f->node[NODE_B - 1].port), crowd[CROWD];
+    for (int i = 0; i < CROWD; i++)
+        crowd[i] = plain_connect_from(2, f->node[NODE_B - 1].port);
+    WAIT_FOR(f, stats_of(b).refused == 1 + CROWD - SLOTS);
+    WAIT_FOR(f, plain_ended(crowd[CROWD - SLOTS]));
+    assert_false(plain_ended(slow));
+    assert_false(plain_ended(crowd[CROWD - 1]));
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    close(slow);
 }
 
 static void two_hundred_clients_are_answered(void **state)
@@ -826,6 +880,8 @@ int main(void)
         TRANSPORT_TEST(a_silent_peer_is_closed),
         TRANSPORT_TEST(a_peer_that_does_not_read_is_closed),
         TRANSPORT_TEST(connections_over_the_bounds_are_closed_at_once),
+        TRANSPORT_TEST(strangers_who_idle_do_not_keep_out_a_client),
+        TRANSPORT_TEST(a_crowd_from_one_address_crowds_out_only_itself),
         TRANSPORT_TEST(two_hundred_clients_are_answered),
         TRANSPORT_TEST(a_client_is_answered_on_its_own_connection),
         TRANSPORT_TEST(pings_measure_round_trip_and_clock),
