@@ -14,7 +14,7 @@ Q := $(if $(filter 1,$(V)),,@)
 BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
-            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev sqlite3
+            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev sqlite3 spin
 DEV_PACKAGES := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
@@ -54,7 +54,7 @@ TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB   := $(BUILD)/tests/lib.a
 SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
 
-.PHONY: all bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: all model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -141,6 +141,12 @@ unit: tests ## run the unit tests only
 
 integration: tests ## run the integration tests only: real daemons, killed and restarted
 	tests/run $(BUILD) integration
+
+model-small: ## check the protocol's model with spin, and that it finds each rule that is taken away
+	BUILD=$(BUILD)/model tests/model/run small mutants
+
+model: ## the same with more crashes and recoverers: minutes, 2 GB of memory
+	BUILD=$(BUILD)/model tests/model/run small mutants large
 
 PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
 $(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
