@@ -194,6 +194,8 @@ static int commit(const struct command_call *call, struct txn_call *own)
     if (status != ASSENT_OK)
         rc = command_fail_status(call, status, assent_error());
     (call->output == OUTPUT_JSON ? print_json : print_table)(status, &info, t);
+    if (status == ASSENT_OK && assent_txn_read_status(t) != ASSENT_OK)
+        fprintf(stderr, "assent: %s\n", assent_error());
     assent_txn_free(t);
     assent_close(db);
     return rc;

@@ -128,6 +128,8 @@ static void part_add(struct txn_part *part, uint32_t index, const struct txn_op 
     part->op[part->n++] = index;
     part->size += op->size;
     part->writes |= op_is_write(op->op.kind);
+    part->reads |=
+        op->op.kind == OP_READ_KEY || op->op.kind == OP_READ_RANGE || op->op.returns_value;
 }
 
 /* ---- adding ---- */
@@ -457,6 +459,8 @@ void txn_take_results(assent_txn *t, struct blob *results[PARTICIPANTS_MAX])
         assent_status status = list_new(results[i], &t->results[i]);
         if (status != ASSENT_OK)
             t->results_status = status;
+        else if (results[i] == NULL && i < t->parts && t->part[i].reads)
+            t->results_status = ASSENT_UNKNOWN;
         blob_unref(results[i]);
         results[i] = NULL;
     }
@@ -470,12 +474,27 @@ size_t assent_txn_entries(const assent_txn *t)
     return n;
 }
 
+assent_status assent_txn_read_status(const assent_txn *t)
+{
+    if (t == NULL)
+        return error_set(ASSENT_INVALID, "no transaction: NULL");
+    switch (t->results_status) {
+    case ASSENT_OK:
+        return ASSENT_OK;
+    case ASSENT_UNKNOWN:
+        return error_set(ASSENT_UNKNOWN, "committed, but what its reads found was lost on the way: "
+                                         "read again");
+    default:
+        return error_set(t->results_status, "a participant's read results could not be decoded");
+    }
+}
+
 assent_status assent_txn_entry(const assent_txn *t, size_t index, assent_entry *out)
 {
     if (t == NULL || out == NULL)
         return error_set(ASSENT_INVALID, "no transaction or no place for the entry: NULL");
-    if (t->results_status != ASSENT_OK)
-        return error_set(t->results_status, "a participant's read results could not be decoded");
+    if (assent_txn_read_status(t) != ASSENT_OK)
+        return t->results_status;
     for (int i = 0; i < PARTICIPANTS_MAX; i++) {
         if (index < assent_list_size(t->results[i])) {
             *out = *assent_list_entry(t->results[i], index);

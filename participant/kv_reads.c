@@ -25,6 +25,7 @@ void kv_reads_free(struct kv_reads *reads)
 bool kv_reads_put(struct kv_reads *reads, uint32_t at, const struct kv_cell *cell)
 {
     size_t value_len = cell->live ? cell->value.len : 0;
+    reads->asked = true;
     size_t bytes = RESULT_OVERHEAD + cell->key.len + value_len;
     if (reads->bytes + bytes > RESULTS_BYTES_MAX - RESULTS_OVERHEAD)
         return false;
@@ -66,6 +67,7 @@ static bool range_each(void *arg, const struct kv_cell *cell)
 assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, uint32_t at,
                            const struct op *op, struct kv_say *say)
 {
+    reads->asked = true;
     struct range range = {.reads = reads, .at = at, .limit = op->limit};
     int rc;
     bool room = true;
@@ -94,7 +96,7 @@ assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, u
 
 struct blob *kv_reads_encode(const struct kv_reads *reads)
 {
-    if (reads->n == 0)
+    if (!reads->asked)
         return NULL;
     struct blob *encoded = results_encode(reads->result, reads->n);
     if (encoded == NULL) {

@@ -6,6 +6,7 @@
 #include "participant/kv_view.h"
 
 struct kv_reads {
+    bool asked; /* there was a read, whether it found anything or not */
     uint32_t n;
     uint32_t cap;
     struct result *result;
@@ -21,7 +22,7 @@ assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, u
                            const struct op *op, struct kv_say *say);
 /* A result that was not read: of an add that gives its value back. Copies. False: no room. */
 bool kv_reads_put(struct kv_reads *reads, uint32_t at, const struct kv_cell *cell);
-/* NULL when nothing was read. */
+/* NULL when there was no read. */
 struct blob *kv_reads_encode(const struct kv_reads *reads);
 
 #endif

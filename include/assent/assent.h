@@ -164,6 +164,9 @@ typedef struct assent_entry {
 /* What the reads and value-returning adds of a committed transaction gave: those of each
  * participant in the order of their calls. */
 ASSENT_API size_t assent_txn_entries(const assent_txn *t);
+/* Whether all of it is here. ASSENT_UNKNOWN: the transaction is committed, but what its reads found
+ * was lost on the way, with a connection or because the outcome had to be asked for: read again. */
+ASSENT_API assent_status assent_txn_read_status(const assent_txn *t);
 ASSENT_API assent_status assent_txn_entry(const assent_txn *t, size_t index, assent_entry *out);
 
 /* Calls build() on a fresh transaction and commits it, again under a new id with its priority kept

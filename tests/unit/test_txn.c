@@ -462,9 +462,26 @@ static void damaged_results_are_reported_and_not_shown_as_none(void **state)
     assent_txn_free(t);
 }
 
+static void lost_results_are_reported_and_not_shown_as_none(void **state)
+{
+    (void)state;
+    struct blob *none[PARTICIPANTS_MAX] = {0};
+    assent_entry entry;
+    assent_txn *t = new_in("a");
+    assert_int_equal(assent_put(t, "a/x", 3, "1", 1), ASSENT_OK);
+    txn_take_results(t, none);
+    assert_int_equal(assent_txn_read_status(t), ASSENT_OK);
+    assert_int_equal(assent_read(t, "a/y", 3), ASSENT_OK);
+    txn_take_results(t, none);
+    assert_int_equal(assent_txn_read_status(t), ASSENT_UNKNOWN);
+    assert_int_equal(assent_txn_entry(t, 0, &entry), ASSENT_UNKNOWN);
+    assent_txn_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lost_results_are_reported_and_not_shown_as_none),
         cmocka_unit_test(a_write_goes_to_every_replica),
         cmocka_unit_test(a_read_goes_to_the_replica_in_the_own_datacenter),
         cmocka_unit_test(a_read_without_a_replica_nearby_goes_to_the_first),
