@@ -50,11 +50,14 @@ PROGRAMS := $(BUILD)/assent-coordinator $(BUILD)/assent-participant $(BUILD)/ass
             $(BUILD)/assent-chaos
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c) tests/sim/disks.c tests/sim/disks_vfs.c)
 TEST_LIB   := $(BUILD)/tests/lib.a
 SCENARIOS  := $(sort $(wildcard tests/scenario/*.txt))
+SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
+SIM        := $(BUILD)/tests/sim/sim
+JOBS       ?= $(shell nproc)
 
-.PHONY: all model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: all sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -114,6 +117,10 @@ $(BUILD)/tests/scenario/scenario: $(BUILD)/tests/scenario/scenario.o $(TEST_LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+$(SIM): $(SIM_OBJECTS) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 $(LIB): $(LIB_OBJECTS) client/libassent.map
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libassent.so.$(SOVERSION) \
@@ -128,7 +135,15 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(ARCHIVE)
 scenario: $(BUILD)/tests/scenario/scenario ## run the scenario scripts; REWRITE=1 writes what they print
 	$< $(if $(filter 1,$(REWRITE)),--rewrite) $(SCENARIOS)
 
-tests: all $(UNIT_TESTS) $(BUILD)/tests/scenario/scenario
+sim: $(SIM) ## simulate whole clusters: SEEDS=n of them (default 2000), or SEED=s with its trace
+	$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --jobs $(JOBS)) --scale $(or $(SCALE),1)
+
+sim-long: $(SIM) ## the same for long: all small worlds, 50,000 seeds, 2,000 long ones
+	$(SIM) --worlds --jobs $(JOBS)
+	$(SIM) --seeds 50000 --jobs $(JOBS)
+	$(SIM) --seeds 2000 --from 1000000 --scale 10 --jobs $(JOBS)
+
+tests: all $(UNIT_TESTS) $(BUILD)/tests/scenario/scenario $(SIM)
 
 # `deps` may install what the top of this file asks pkg-config about: hence a second make.
 test: ## install what is missing, build, and run all tests

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "common/mutant.h"
 #include "common/sm.h"
 
 /* How long an asked coordinator may take to say PENDING, and how long beyond that it may be silent.
@@ -258,7 +259,11 @@ static void session_result(struct session *s, const struct session_event *e)
 static void session_down(struct session *s, const struct session_event *e,
                          struct session_effects *out)
 {
-    if (s->state == SESSION_SENT && e->node == s->config.head.home.node) {
+    if (MUTANT(CLIENT_COMMITS_TWICE) && s->state == SESSION_SENT &&
+        e->node == s->config.head.home.node) {
+        session_move(s, SESSION_START);
+        session_commit(s, e, out);
+    } else if (s->state == SESSION_SENT && e->node == s->config.head.home.node) {
         session_move(s, SESSION_ASKING);
         session_ask(s, e, out);
     } else if (s->state == SESSION_ASKING && e->node == s->asked) {
@@ -300,7 +305,7 @@ static void session_tick(struct session *s, const struct session_event *e,
 {
     if (e->now_us >= s->config.deadline_us) {
         if (s->may_have_left)
-            session_finish(s, ASSENT_UNKNOWN);
+            session_finish(s, MUTANT(CLIENT_UNKNOWN_IS_ABORT) ? ASSENT_TIMED_OUT : ASSENT_UNKNOWN);
         else if (s->config.question)
             session_finish(s, s->pending ? ASSENT_PENDING : ASSENT_UNKNOWN);
         else

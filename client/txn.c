@@ -13,6 +13,7 @@
 #include "client/clock.h"
 #include "client/error.h"
 #include "client/list.h"
+#include "common/mutant.h"
 #include "wire/ops_codec.h"
 #include "wire/random.h"
 
@@ -208,7 +209,7 @@ static assent_status txn_add(assent_txn *t, const struct op *op)
     size_t size = OP_OVERHEAD + op->key.len + op->end.len + op->value.len;
     node_id one = 0;
     const node_id *node = placement->replica;
-    int nodes = placement->replicas;
+    int nodes = placement->replicas - (MUTANT(REPLICA_MISSES_WRITE) && placement->replicas > 1);
     if (!op_is_write(op->kind)) {
         one = replica_for_read(t, placement, size);
         node = &one;

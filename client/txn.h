@@ -57,7 +57,8 @@ assent_txn *txn_new(struct assent *db, const struct cluster *cluster, int datace
 /* Chooses the id and encodes the operations, once; ASSENT_INVALID for an empty transaction.
  * `random` gives the id's random bits. */
 assent_status txn_seal(assent_txn *t, uint64_t wall_ms, uint64_t random);
-/* Keeps what the reads gave, by participant; NULL: nothing came from it. Takes over the references. */
+/* Keeps what the reads gave, by participant; NULL: nothing came from it. Takes over the references.
+ */
 void txn_take_results(assent_txn *t, struct blob *results[PARTICIPANTS_MAX]);
 
 /* The checks of a key or range that an operation names, with the sentence for assent_error(). `end`

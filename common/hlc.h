@@ -29,7 +29,7 @@ static inline void hlc_merge(struct hlc *clock, hlc_ts seen)
         clock->last = seen;
 }
 
-/* A timestamp greater than all issued and merged before, and at least the wall clock. */
+/* A timestamp greater than all issued and merged before, and at least the wall clock (0: none). */
 static inline hlc_ts hlc_next(struct hlc *clock, uint64_t wall_ms)
 {
     hlc_ts wall = hlc_from_ms(wall_ms);

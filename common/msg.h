@@ -48,7 +48,7 @@ enum msg_type {
 struct msg_commit {
     uint64_t priority_ms;    /* Unix ms of the first attempt: smaller is older */
     uint32_t timeout_ms;     /* from arrival at the leader */
-    hlc_ts ts;               /* the client's clock, merged by the leader */
+    hlc_ts ts;               /* the client's clock */
     uint64_t placement_hash; /* of the client's placement view */
     struct participants participants;
     struct blob *ops[PARTICIPANTS_MAX]; /* encoded operations (wire/ops), one per participant */
@@ -59,7 +59,7 @@ struct msg_prepare {
     struct participants participants;
     uint64_t priority_ms;
     struct client_name client;
-    hlc_ts ts;
+    hlc_ts ts; /* as in COMMIT */
     uint32_t time_left_ms;
     uint64_t placement_hash;
     uint32_t pin;   /* the participant's incarnation when the leader first sent this */
@@ -97,7 +97,8 @@ struct msg_rejected {
     struct ballot promised; /* the higher one */
 };
 
-/* whoever decided -> participants, coordinators that took part */
+/* whoever decided -> participants, coordinators that took part; or, to participants only, no
+ * outcome but outcome_expired() */
 struct msg_decide {
     struct outcome outcome;
     struct participants participants;
@@ -119,6 +120,7 @@ struct msg_promise_ask {
 struct msg_promise {
     struct ballot ballot;
     struct outcome outcome; /* OUTCOME_NONE unless known here */
+    bool forgotten;         /* no promise: nothing is known here, for good */
     bool whole_abort;       /* "the whole transaction aborted" was accepted, at whole_ballot */
     struct ballot whole_ballot;
     struct participants participants; /* n = 0: no vote known here */

@@ -68,6 +68,13 @@ struct outcome {
     assent_status reason; /* of OUTCOME_ABORTED */
 };
 
+/* Of DECIDE: not an outcome, but "F+1 coordinators have forgotten it: abort if you are in doubt".
+ */
+static inline bool outcome_expired(const struct outcome *outcome)
+{
+    return outcome->kind == OUTCOME_ABORTED && outcome->reason == ASSENT_EXPIRED;
+}
+
 /* The participants of one transaction, ascending, no duplicates. */
 struct participants {
     uint16_t n;

@@ -3,7 +3,8 @@
  *   A1  a vote or proposal is accepted only at a ballot >= the promised one; ballot 0 only while
  * nothing is promised A2  what is in `struct txn` is what the records emitted say; a message that
  * depends on a record leaves with it A3  at ballot 0 a participant's first vote is kept for good
- * (I3) */
+ * (I3) A4  below W without a record it takes part in nothing any more, and says so when asked for a
+ * promise; as W is durable it never takes part again */
 #include "coordinator/txn.h"
 
 static struct effect *emit(struct coordinator *c, struct txn *t, enum record_kind kind,
@@ -18,6 +19,13 @@ static struct effect *emit(struct coordinator *c, struct txn *t, enum record_kin
     t->has_record = true;
     t->storing++;
     return persist;
+}
+
+bool acceptor_forgotten(const struct coordinator *c, const struct txn *t)
+{
+    if (t->outcome.kind != OUTCOME_NONE || txid_route(&t->head.txid) != 0)
+        return false;
+    return t->state == TXN_FINISHED || (!t->has_record && below_watermark(c, &t->head.txid));
 }
 
 struct effect *acceptor_accept0(struct coordinator *c, struct txn *t, const struct vote *votes)
@@ -61,7 +69,9 @@ static void accept_vote(struct coordinator *c, struct txn *t, int i, const struc
     struct vote votes[PARTICIPANTS_MAX] = {0};
     votes[i] = *vote;
     struct effect *persist = acceptor_accept0(c, t, votes);
-    if (home != c->config.self)
+    if (MUTANT(ACCEPTED_BEFORE_DURABLE) && home != c->config.self)
+        coordinator_send(c, home, accepted0_msg(t));
+    else if (home != c->config.self)
         effect_then_send(persist, addr_node(home), accepted0_msg(t));
 }
 
@@ -71,8 +81,8 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
     int i = participants_index(&v->participants, e->from.node);
     if (i < 0 || v->vote.kind == VOTE_NONE)
         return;
-    if (t->state == TXN_FINISHED && t->outcome.kind == OUTCOME_NONE)
-        return; /* forgotten: every participant had settled */
+    if (acceptor_forgotten(c, t))
+        return;
     if (!txn_participants(t, &v->participants))
         return;
     if (!t->has_record && t->lead == NULL)
@@ -84,11 +94,12 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
     }
     bool leading = t->state == TXN_COLLECTING || t->state == TXN_ONE_PHASE;
     if (v->one_phase || txid_route(&t->head.txid) != 0) {
-        if (leading || t->state == TXN_ONE_ASKING)
+        /* one that is only asked about gets its answer by asking */
+        if (t->lead != NULL && (leading || t->state == TXN_ONE_ASKING))
             leader_vote(c, t, i, e->msg);
         return;
     }
-    if (t->promised.round > 0) {
+    if (t->promised.round > 0 && !MUTANT(ACCEPTS_AFTER_PROMISE)) {
         if (t->head.home.node == c->config.self)
             leader_higher_ballot(c, t, t->promised);
         else
@@ -107,12 +118,30 @@ void acceptor_fill_promise(const struct txn *t, struct msg *m)
     m->promise.whole_abort = t->whole_abort;
     m->promise.whole_ballot = t->whole_ballot;
     bool any = false;
-    for (int i = 0; t->accepted != NULL && i < t->participants.n; i++) {
+    bool reports = t->accepted != NULL && !MUTANT(PROMISE_HIDES_VOTES);
+    for (int i = 0; reports && i < t->participants.n; i++) {
         m->promise.accepted[i] = t->accepted[i];
         any |= t->accepted[i].vote.kind != VOTE_NONE;
     }
     if (any || t->outcome.kind != OUTCOME_NONE)
         m->promise.participants = t->participants;
+}
+
+/* Not while the record is still being forgotten: a crash would bring it back. */
+static void say_forgotten(struct coordinator *c, struct txn *t, struct ballot b, node_id from)
+{
+    if (t->has_record)
+        return; /* it will be asked again */
+    leader_higher_ballot(c, t, b);
+    struct msg *m = msg_new(MSG_PROMISE, &t->head);
+    m->promise.ballot = b;
+    m->promise.forgotten = true;
+    if (from != c->config.self) {
+        coordinator_send(c, from, m);
+        return;
+    }
+    recovery_promise(c, t, m, from);
+    msg_unref(m);
 }
 
 void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b, node_id from)
@@ -124,11 +153,16 @@ void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b,
         coordinator_send(c, from, m); /* the decision: it needs no promise */
         return;
     }
+    if (acceptor_forgotten(c, t)) {
+        say_forgotten(c, t, b, from);
+        return;
+    }
     if (ballot_compare(b, t->promised) < 0) {
         reject(c, t, from, b);
         return;
     }
-    t->promised = b;
+    if (!MUTANT(PROMISE_FORGOTTEN))
+        t->promised = b;
     leader_higher_ballot(c, t, b);
     struct effect *persist = emit(c, t, RECORD_PROMISE, b);
     if (from == c->config.self)
@@ -136,7 +170,10 @@ void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b,
     struct msg *m = msg_new(MSG_PROMISE, &t->head);
     m->promise.ballot = b;
     acceptor_fill_promise(t, m);
-    effect_then_send(persist, addr_node(from), m);
+    if (MUTANT(PROMISE_BEFORE_DURABLE))
+        coordinator_send(c, from, m);
+    else
+        effect_then_send(persist, addr_node(from), m);
 }
 
 void acceptor_propose(struct coordinator *c, struct txn *t, const struct msg *m, node_id from)
@@ -146,7 +183,9 @@ void acceptor_propose(struct coordinator *c, struct txn *t, const struct msg *m,
         send_decide(c, t, from);
         return;
     }
-    if (ballot_compare(p->ballot, t->promised) < 0) {
+    if (acceptor_forgotten(c, t))
+        return;
+    if (ballot_compare(p->ballot, t->promised) < 0 && !MUTANT(ACCEPTS_BELOW_PROMISE)) {
         reject(c, t, from, p->ballot);
         return;
     }

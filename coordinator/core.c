@@ -24,7 +24,8 @@ static const struct sm_state txn_states[] = {
                         SM_TO(TXN_WAITING) | SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
     [TXN_WAITING] = {"WAITING", SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
     [TXN_ASKING] = {"ASKING", SM_TO(TXN_KNOWN) | SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
-    [TXN_PROMISING] = {"PROMISING", SM_TO(TXN_PROPOSING) | SM_TO(TXN_BACKOFF) | SM_TO(TXN_DECIDED)},
+    [TXN_PROMISING] = {"PROMISING", SM_TO(TXN_KNOWN) | SM_TO(TXN_PROPOSING) | SM_TO(TXN_BACKOFF) |
+                                        SM_TO(TXN_DECIDED)},
     [TXN_PROPOSING] = {"PROPOSING", SM_TO(TXN_BACKOFF) | SM_TO(TXN_DECIDED)},
     [TXN_BACKOFF] = {"BACKOFF", SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
     [TXN_ONE_PHASE] = {"ONE_PHASE", SM_TO(TXN_ONE_ASKING) | SM_TO(TXN_DECIDED)},
@@ -115,6 +116,16 @@ bool below_watermark(const struct coordinator *c, const struct txid *txid)
     return txid_ms(txid) < hlc_to_ms(c->watermark);
 }
 
+bool below_others_watermark(const struct coordinator *c, const struct txid *txid)
+{
+    if (MUTANT(RECOVERS_BELOW_W))
+        return false;
+    uint64_t passed_ms = clocks_passed(&c->clocks);
+    uint64_t now_ms = passed_ms > c->wall_ms ? passed_ms : c->wall_ms;
+    return below_watermark(c, txid) ||
+           (c->f > 0 && txid_ms(txid) + c->config.retention_ms < now_ms);
+}
+
 void coordinator_send(struct coordinator *c, node_id to, struct msg *m)
 {
     effect_send(c->effects, addr_node(to), m);
@@ -151,7 +162,6 @@ struct coordinator *coordinator_new(const struct coordinator_config *config)
     c->second.kind = TIMER_SECOND;
     c->forget_timer.kind = TIMER_FORGET;
     c->clocks.n = config->coordinators;
-    clocks_heard(&c->clocks, c->self_index, 0);
     return c;
 }
 
@@ -176,12 +186,13 @@ static bool restore_acceptor(struct coordinator *c, const struct record *record)
         t = txn_add(c, &a.head);
     if (t->state == TXN_FINISHED)
         return true;
-    t->promised = a.promised;
+    if (!MUTANT(RESTORED_WITHOUT_PROMISE))
+        t->promised = a.promised;
     t->round_seen = a.promised.round;
     t->whole_abort = a.whole_abort;
     t->whole_ballot = a.whole_ballot;
     t->has_record = true;
-    if (a.participants.n > 0) {
+    if (a.participants.n > 0 && !MUTANT(RESTORED_WITHOUT_VOTES)) {
         if (!txn_participants(t, &a.participants))
             return false;
         memcpy(t->accepted, a.accepted, a.participants.n * sizeof *t->accepted);
@@ -196,13 +207,18 @@ static bool restore_finished(struct coordinator *c, const struct record *record)
     if (!finished_record_decode(record, &outcome))
         return false;
     struct txn *t = txn_find(c, &record->txid);
+    if (outcome.kind == OUTCOME_NONE) { /* below W, and as good as no record */
+        if (t != NULL)
+            txn_remove(c, t);
+        return true;
+    }
     if (t == NULL)
         t = txn_add(c, &head);
     if (t->state == TXN_FINISHED)
         return true;
     t->outcome = outcome;
     t->has_record = true;
-    t->closed = outcome.kind != OUTCOME_NONE;
+    t->closed = true;
     txn_finish(c, t);
     return true;
 }
@@ -249,17 +265,36 @@ static void start_decisions(struct coordinator *c)
     }
 }
 
+static void set_time(struct coordinator *c, uint64_t now_us, uint64_t wall_ms)
+{
+    c->now_us = now_us;
+    clocks_own(&c->clocks, now_us, wall_ms);
+    clocks_heard(&c->clocks, c->self_index, 0);
+    clocks_believed(&c->clocks, c->config.clock_ahead_ms / 2, &c->wall_ms);
+}
+
+static void advance_watermark(struct coordinator *c)
+{
+    if (c->watermark != c->watermark_emitted)
+        return; /* one at a time, so that what is stored is the one emitted */
+    hlc_ts to = clocks_watermark(&c->clocks, c->config.retention_ms, c->watermark_emitted);
+    if (to == 0)
+        return;
+    c->watermark_emitted = to;
+    effect_persist(c->effects, RECORD_WATERMARK, NULL, to, NULL);
+}
+
 void coordinator_start(struct coordinator *c, uint64_t now_us, uint64_t wall_ms,
                        struct effects *effects)
 {
-    c->now_us = now_us;
-    c->wall_ms = wall_ms;
+    set_time(c, now_us, wall_ms);
     c->effects = effects;
     struct txn *t;
     TAILQ_FOREACH (t, &c->open, link)
         settle_later(c, t);
     if (c->f == 0)
         start_decisions(c);
+    advance_watermark(c);
     timer_set(&c->timers, &c->second, now_us + SECOND_US);
     c->effects = NULL;
 }
@@ -267,16 +302,6 @@ void coordinator_start(struct coordinator *c, uint64_t now_us, uint64_t wall_ms,
 void coordinator_stop(struct coordinator *c)
 {
     c->stopping = true;
-}
-
-static void advance_watermark(struct coordinator *c)
-{
-    hlc_ts to =
-        clocks_watermark(&c->clocks, c->wall_ms, c->config.retention_ms, c->watermark_emitted);
-    if (to == 0)
-        return;
-    c->watermark_emitted = to;
-    effect_persist(c->effects, RECORD_WATERMARK, NULL, to, NULL);
 }
 
 /* Drops finished transactions from memory, once their txids are old; their outcomes stay on the
@@ -291,7 +316,7 @@ static void evict(struct coordinator *c)
         uint64_t ms = txid_ms(&t->head.txid);
         if (c->now_us - t->finished_us < window_ms * 1000)
             return;
-        if (ms + window_ms > c->wall_ms) {
+        if (t->storing > 0 || ms + window_ms > c->wall_ms) {
             t->finished_us = c->now_us; /* to be looked at again later */
             TAILQ_REMOVE(&c->finished, t, link);
             TAILQ_INSERT_TAIL(&c->finished, t, link);
@@ -311,7 +336,7 @@ static void on_message(struct coordinator *c, const struct event *e, bool looked
 static bool must_look_up(struct coordinator *c, const struct event *e)
 {
     const struct txid *txid = &e->msg->head.txid;
-    if (txid_ms(txid) >= c->memory_floor_ms || txid_route(txid) != 0)
+    if (txid_ms(txid) >= c->memory_floor_ms || txid_route(txid) != 0 || MUTANT(DISK_NOT_ASKED))
         return false;
     if (stash_keep(&c->stash, e))
         effect_lookup(c->effects, txid);
@@ -353,6 +378,8 @@ static void on_txn_message(struct coordinator *c, const struct event *e, struct 
             recovery_rejected(c, t, m);
         break;
     case MSG_DECIDE:
+        if (outcome_expired(&m->decide.outcome))
+            break; /* is for participants */
         if (m->decide.participants.n > 0)
             txn_participants(t, &m->decide.participants);
         txn_decided(c, t, m->decide.outcome, false);
@@ -398,16 +425,16 @@ static void on_txn_message(struct coordinator *c, const struct event *e, struct 
 static bool makes_known(const struct coordinator *c, const struct event *e)
 {
     const struct msg *m = e->msg;
-    bool old = below_watermark(c, &m->head.txid);
     switch (m->type) {
     case MSG_VOTE:
-        return !old;
+    case MSG_PROPOSE:
+        return !below_watermark(c, &m->head.txid);
     case MSG_OUTCOME:
     case MSG_COMMIT:
-        return !old && txid_ms(&m->head.txid) <= c->wall_ms + c->config.txid_skew_ms;
+        return !below_others_watermark(c, &m->head.txid) &&
+               txid_ms(&m->head.txid) <= c->wall_ms + c->config.txid_skew_ms;
     case MSG_INQUIRE:
     case MSG_PROMISE_ASK:
-    case MSG_PROPOSE:
     case MSG_DECIDE:
         return true;
     default:
@@ -421,7 +448,9 @@ static void on_unknown(struct coordinator *c, const struct event *e)
     if (e->msg->type != MSG_OUTCOME && e->msg->type != MSG_COMMIT)
         return;
     struct msg *m = msg_new(MSG_RESULT, &e->msg->head);
-    m->result.status = below_watermark(c, &m->head.txid) ? ASSENT_EXPIRED : ASSENT_UNKNOWN;
+    m->result.status = below_others_watermark(c, &m->head.txid) ? ASSENT_EXPIRED : ASSENT_UNKNOWN;
+    if (MUTANT(FORGOTTEN_IS_ABORT))
+        m->result.status = ASSENT_RECOVERED;
     effect_send(c->effects, e->from, m);
 }
 
@@ -493,7 +522,10 @@ static void on_stored(struct coordinator *c, const struct event_stored *s)
         return;
     if (t->storing > 0)
         t->storing--;
-    if (s->kind == RECORD_PROMISE) {
+    if (s->kind == RECORD_FINISHED) {
+        if (t->state == TXN_FINISHED && t->outcome.kind == OUTCOME_NONE)
+            txn_remove(c, t);
+    } else if (s->kind == RECORD_PROMISE) {
         recovery_own_promise_stored(c, t, s->ballot);
     } else if (s->kind == RECORD_ACCEPT) {
         if (s->ballot.round == 0)
@@ -558,8 +590,7 @@ static void on_timer(struct coordinator *c, struct timer *timer)
 
 void coordinator_step(struct coordinator *c, const struct event *e, struct effects *effects)
 {
-    c->now_us = e->now_us;
-    c->wall_ms = e->wall_ms;
+    set_time(c, e->now_us, e->wall_ms);
     c->effects = effects;
     int from;
     switch (e->kind) {

@@ -24,7 +24,7 @@ static struct msg *prepare_msg(const struct coordinator *c, const struct txn *t,
     m->prepare.time_left_ms =
         lead->deadline_us > c->now_us ? (uint32_t)((lead->deadline_us - c->now_us) / 1000) : 0;
     m->prepare.placement_hash = lead->placement_hash;
-    m->prepare.pin = lead->part[i].pin;
+    m->prepare.pin = MUTANT(PIN_ANEW) ? c->up[t->participants.id[i]] : lead->part[i].pin;
     m->prepare.one_phase = txid_route(&t->head.txid) != 0;
     m->prepare.ops = blob_ref(lead->part[i].ops);
     return m;
@@ -117,8 +117,7 @@ static struct lead *lead_new(struct coordinator *c, const struct event *e)
                                                 : m->priority_ms;
     lead->placement_hash = m->placement_hash;
     lead->client = *e->client;
-    hlc_merge(&c->clock, m->ts);
-    lead->ts = hlc_now(&c->clock, c->wall_ms);
+    lead->ts = m->ts;
     for (int i = 0; i < m->participants.n; i++) {
         lead->part[i].ops = blob_ref(m->ops[i]);
         lead->part[i].pin = c->up[m->participants.id[i]];
@@ -130,8 +129,8 @@ void leader_commit(struct coordinator *c, const struct event *e)
 {
     const struct msg *m = e->msg;
     struct txn *t = txn_find(c, &m->head.txid);
-    bool home =
-        m->head.home.node == c->config.self && m->head.home.incarnation == c->config.incarnation;
+    bool mine = m->head.home.incarnation == c->config.incarnation || MUTANT(LEADS_AS_OLD_HOME);
+    bool home = m->head.home.node == c->config.self && mine;
     bool fresh = txid_ms(&m->head.txid) >= c->evicted_floor_ms;
     if (t != NULL || !home || (!fresh && txid_route(&m->head.txid) != 0)) {
         /* seen before, or perhaps, or not the home: a question for the outcome */
@@ -174,13 +173,16 @@ static void leader_try_decide(struct coordinator *c, struct txn *t)
     struct outcome outcome = {.kind = OUTCOME_COMMITTED};
     if (t->state != TXN_COLLECTING)
         return;
-    for (int i = 0; i < t->participants.n; i++) {
+    for (int i = 0; i < t->participants.n - MUTANT(LAST_VOTE_NOT_AWAITED); i++) {
         const struct lead_part *p = &t->lead->part[i];
-        if (p->vote.kind != VOTE_PREPARED || __builtin_popcountll(p->acceptors) < c->f + 1)
+        int accepted = __builtin_popcountll(p->acceptors) + MUTANT(F_ACCEPTANCES);
+        if (p->vote.kind != VOTE_PREPARED || accepted < c->f + 1)
             return;
         if (p->vote.prepare_ts > outcome.commit_ts)
             outcome.commit_ts = p->vote.prepare_ts;
     }
+    if (MUTANT(COMMIT_TS_OF_LEADER))
+        outcome.commit_ts = hlc_from_ms(c->wall_ms);
     txn_decided(c, t, outcome, true);
 }
 
@@ -215,6 +217,8 @@ static void accept_all(struct coordinator *c, struct txn *t)
     }
     t->lead->accept_emitted = true;
     acceptor_accept0(c, t, votes);
+    if (MUTANT(OWN_ACCEPT_AT_ONCE))
+        leader_own_accept_stored(c, t);
 }
 
 void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *m)
@@ -222,7 +226,6 @@ void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *
     const struct msg_vote *v = &m->vote;
     if (t->lead->part[i].vote.kind != VOTE_NONE)
         return; /* the identical vote again */
-    hlc_merge(&c->clock, v->vote.prepare_ts);
     take_vote(c, t, i, v);
     if (v->vote.kind == VOTE_ABORTED || t->state == TXN_ONE_PHASE) {
         struct outcome outcome = {.kind = OUTCOME_ABORTED, .reason = v->vote.reason};
@@ -276,7 +279,10 @@ void leader_higher_ballot(struct coordinator *c, struct txn *t, struct ballot pr
 
 void leader_deadline(struct coordinator *c, struct txn *t)
 {
-    recovery_start(c, t);
+    if (MUTANT(LEADER_TIMES_OUT))
+        txn_decided(c, t, (struct outcome){OUTCOME_ABORTED, 0, ASSENT_TIMED_OUT}, true);
+    else
+        recovery_start(c, t);
 }
 
 void lead_free(struct coordinator *c, struct txn *t)

@@ -3,7 +3,8 @@
  *   R1  a ballot is (round, this node, this incarnation) with a round above every one seen: never
  * reused R2  the proposal is, per participant, the accepted vote of the highest ballot among F+1
  * promises, *aborted* where there is none; without any vote "the whole transaction aborted" R3
- * decided only by F+1 ACCEPTED at the own ballot, counted in recovery_accepted and nowhere else */
+ * decided only by F+1 ACCEPTED at the own ballot, counted in recovery_accepted and nowhere else R4
+ * where F+1 acceptors have forgotten it nothing is decided (presume) */
 #include "coordinator/txn.h"
 
 #include <stdlib.h>
@@ -44,6 +45,10 @@ void recovery_asked(struct coordinator *c, struct txn *t, bool in_doubt)
     }
     if (t->state != TXN_KNOWN)
         return; /* collecting, or already on its way */
+    if (MUTANT(NO_RECORD_IS_ABORT) && !t->has_record) {
+        txn_decided(c, t, (struct outcome){OUTCOME_ABORTED, 0, ASSENT_RECOVERED}, true);
+        return;
+    }
     uint16_t route = txid_route(&t->head.txid);
     if (route != 0) {
         if (!c->is_participant[route])
@@ -94,14 +99,6 @@ static void stop_asking(struct coordinator *c, struct txn *t)
     timer_clear(&c->timers, &t->timer);
 }
 
-static void answer_expired(struct coordinator *c, struct txn *t)
-{
-    struct waiter *w;
-    TAILQ_FOREACH (w, &t->waiters, link)
-        answer_result(c, t, w->to, ASSENT_EXPIRED);
-    waiters_free(c, t);
-}
-
 /* Another coordinator does not lead it, and does not know the outcome either. */
 static void not_leading(struct coordinator *c, struct txn *t, int i)
 {
@@ -122,7 +119,8 @@ void recovery_home_answer(struct coordinator *c, struct txn *t, const struct msg
 {
     const struct msg_result *result = &m->result;
     int i = coordinator_index(c, from);
-    bool decided = !assent_maybe_committed(result->status);
+    bool decided = !assent_maybe_committed(result->status) ||
+                   (MUTANT(NOT_LEADING_IS_ABORT) && result->status == ASSENT_UNKNOWN);
     if (t->state != TXN_ASKING && t->state != TXN_ONE_ASKING && t->state != TXN_ONE_PHASE)
         return;
     if (t->state != TXN_ASKING && from != txid_route(&t->head.txid))
@@ -160,8 +158,9 @@ void recovery_start(struct coordinator *c, struct txn *t)
     struct recovery *r = recovery_of(t);
     uint32_t tries = r->tries + 1;
     *r = (struct recovery){.tries = tries};
-    r->ballot = (struct ballot){t->round_seen + 1, c->config.self, c->config.incarnation};
-    t->round_seen++;
+    t->round_seen += tries == 1 || !MUTANT(BALLOT_REUSED);
+    r->ballot = (struct ballot){t->round_seen, c->config.self,
+                                MUTANT(BALLOT_WITHOUT_INCARNATION) ? 0 : c->config.incarnation};
     c->stats.recoveries += tries == 1;
     txn_move(t, TXN_PROMISING);
     txn_timer(c, t, coordinator_jitter(c, PHASE_US));
@@ -176,14 +175,17 @@ static void propose(struct coordinator *c, struct txn *t)
 {
     struct recovery *r = t->recovery;
     struct msg *m = msg_new(MSG_PROPOSE, &t->head);
+    if (MUTANT(ROLLS_BACK_VOTED))
+        r->any_vote = false;
     m->propose.ballot = r->ballot;
     m->propose.whole_abort = !r->any_vote;
     if (r->any_vote) {
         m->propose.participants = t->participants;
         for (int i = 0; i < t->participants.n; i++) {
             struct accepted *best = &r->best[i];
-            bool none = best->vote.kind == VOTE_NONE ||
-                        (r->whole_abort && ballot_compare(r->whole_ballot, best->ballot) > 0);
+            bool none =
+                best->vote.kind == VOTE_NONE || (r->whole_abort && !MUTANT(WHOLE_ABORT_IGNORED) &&
+                                                 ballot_compare(r->whole_ballot, best->ballot) > 0);
             if (none)
                 best->vote = (struct vote){VOTE_ABORTED, 0, ASSENT_RECOVERED};
             m->propose.votes[i] = best->vote;
@@ -194,6 +196,30 @@ static void propose(struct coordinator *c, struct txn *t)
     coordinator_broadcast(c, msg_ref(m));
     acceptor_propose(c, t, m, c->config.self);
     msg_unref(m);
+}
+
+/* F+1 acceptors have forgotten it. They take part in nothing any more, so no ballot can decide it;
+ * and if it has ever committed one of them has forgotten that, so every participant had settled:
+ * one that is in doubt may abort. */
+static void presume(struct coordinator *c, struct txn *t)
+{
+    for (int i = 0; i < t->participants.n; i++) {
+        struct msg *m = msg_new(MSG_DECIDE, &t->head);
+        m->decide.outcome = (struct outcome){OUTCOME_ABORTED, 0, ASSENT_EXPIRED};
+        m->decide.participants = t->participants;
+        coordinator_send(c, t->participants.id[i], m);
+    }
+    if (t->lead != NULL)
+        answer_result(c, t, (struct addr){0, t->lead->conn}, ASSENT_EXPIRED);
+    lead_free(c, t);
+    answer_expired(c, t);
+    free(t->recovery);
+    t->recovery = NULL;
+    stop_asking(c, t);
+    if (t->has_record && below_watermark(c, &t->head.txid))
+        settle_finish_old(c, t);
+    else
+        txn_drop_if_empty(c, t);
 }
 
 void recovery_promise(struct coordinator *c, struct txn *t, const struct msg *m, node_id from)
@@ -209,6 +235,12 @@ void recovery_promise(struct coordinator *c, struct txn *t, const struct msg *m,
         txn_decided(c, t, p->outcome, true);
         return;
     }
+    if (p->forgotten) {
+        r->forgotten |= UINT64_C(1) << acceptor;
+        if (__builtin_popcountll(r->forgotten) == c->f + 1)
+            presume(c, t);
+        return;
+    }
     if (p->participants.n > 0 && !txn_participants(t, &p->participants))
         return;
     if (p->whole_abort &&
@@ -222,11 +254,12 @@ void recovery_promise(struct coordinator *c, struct txn *t, const struct msg *m,
         if (a->vote.kind == VOTE_NONE)
             continue;
         r->any_vote = true;
-        if (best->vote.kind == VOTE_NONE || ballot_compare(a->ballot, best->ballot) > 0)
+        if (best->vote.kind == VOTE_NONE ||
+            (ballot_compare(a->ballot, best->ballot) > 0 && !MUTANT(FIRST_VOTE_REPORTED_WINS)))
             *best = *a;
     }
     r->promised |= UINT64_C(1) << acceptor;
-    if (__builtin_popcountll(r->promised) == c->f + 1)
+    if (__builtin_popcountll(r->promised) == c->f + 1 - (MUTANT(F_PROMISES) && c->f > 0))
         propose(c, t);
 }
 
@@ -248,7 +281,7 @@ void recovery_accepted(struct coordinator *c, struct txn *t, struct ballot b, in
     if (t->state != TXN_PROPOSING || acceptor < 0 || !ballot_equal(b, r->ballot))
         return;
     r->accepted |= UINT64_C(1) << acceptor;
-    if (__builtin_popcountll(r->accepted) < c->f + 1)
+    if (__builtin_popcountll(r->accepted) < c->f + 1 - MUTANT(F_ACCEPTED))
         return;
     struct outcome outcome = {.kind = OUTCOME_COMMITTED};
     if (!r->any_vote)
@@ -262,6 +295,8 @@ void recovery_accepted(struct coordinator *c, struct txn *t, struct ballot b, in
     }
     if (outcome.reason == ASSENT_RECOVERED && t->lead != NULL)
         outcome.reason = ASSENT_TIMED_OUT;
+    if (MUTANT(COMMIT_TS_OF_RECOVERER) && outcome.kind == OUTCOME_COMMITTED)
+        outcome.commit_ts = hlc_from_ms(c->wall_ms);
     txn_decided(c, t, outcome, true);
 }
 

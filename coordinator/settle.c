@@ -48,7 +48,7 @@ static void answer_client(struct coordinator *c, struct txn *t)
     struct lead *lead = t->lead;
     struct msg *m = msg_new(MSG_RESULT, &t->head);
     struct msg_result *r = &m->result;
-    r->status = outcome_status(&t->outcome);
+    r->status = MUTANT(CANARY) ? ASSENT_TIMED_OUT : outcome_status(&t->outcome);
     r->commit_ts = t->outcome.commit_ts;
     r->culprit = r->status == ASSENT_OK ? 0 : lead->culprit;
     r->detail = r->status == ASSENT_OK ? NULL : blob_ref(lead->detail);
@@ -79,10 +79,18 @@ void waiters_free(struct coordinator *c, struct txn *t)
         waiter_free(c, w);
 }
 
+void answer_expired(struct coordinator *c, struct txn *t)
+{
+    struct waiter *w;
+    TAILQ_FOREACH (w, &t->waiters, link)
+        answer_result(c, t, w->to, ASSENT_EXPIRED);
+    waiters_free(c, t);
+}
+
 void waiter_expired(struct coordinator *c, struct waiter *w)
 {
     struct txn *t = w->txn;
-    answer_result(c, t, w->to, ASSENT_PENDING);
+    answer_result(c, t, w->to, MUTANT(PENDING_IS_ABORT) ? ASSENT_TIMED_OUT : ASSENT_PENDING);
     waiter_free(c, w);
     txn_drop_if_empty(c, t);
 }
@@ -97,7 +105,8 @@ void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32
     }
     /* forgotten without ever learning the outcome here; or perhaps forgotten by the others, so that
      * only a participant in doubt is a reason to recover it (4.5) */
-    if (t->state == TXN_FINISHED || (t->state == TXN_KNOWN && below_watermark(c, &t->head.txid))) {
+    if (t->state == TXN_FINISHED ||
+        (t->state == TXN_KNOWN && below_others_watermark(c, &t->head.txid))) {
         answer_result(c, t, to, ASSENT_EXPIRED);
         return;
     }
@@ -162,6 +171,8 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
                         (unsigned long long)outcome.commit_ts);
         return;
     }
+    if (t->state == TXN_FINISHED)
+        return; /* forgotten here, and so by everyone soon */
     bool aborted = outcome.kind == OUTCOME_ABORTED;
     if (!aborted && t->participants.n == 0)
         decider = false; /* whom to tell is not known here */
@@ -169,7 +180,6 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
     t->decider = decider;
     txn_move(t, TXN_DECIDED);
     timer_clear(&c->timers, &t->timer);
-    hlc_merge(&c->clock, outcome.commit_ts);
     c->stats.committed += outcome.kind == OUTCOME_COMMITTED;
     c->stats.aborted += outcome.kind == OUTCOME_ABORTED;
     if (t->lead != NULL)
@@ -186,6 +196,10 @@ void txn_decided(struct coordinator *c, struct txn *t, struct outcome outcome, b
         if (!alone)
             forget_later(c, t); /* acceptors of the abort of the whole */
         settle_finish(c, t);    /* nobody is in doubt */
+        return;
+    }
+    if (!decider && MUTANT(FORGETS_WHEN_TOLD)) {
+        settle_finish(c, t);
         return;
     }
     if (!decider) {
@@ -208,7 +222,7 @@ void settle_repeat(struct coordinator *c, struct txn *t, node_id only)
 {
     for (int i = 0; i < t->participants.n; i++) {
         node_id id = t->participants.id[i];
-        bool missing = (t->settled >> i & 1) == 0 && c->up[id] != 0;
+        bool missing = (t->settled >> i & 1) == 0 && c->up[id] != 0 && !MUTANT(DECIDES_ONCE);
         if (missing && (only == 0 || only == id))
             send_decide(c, t, id);
     }
@@ -225,7 +239,8 @@ void settle_decided(struct coordinator *c, struct txn *t, node_id participant)
     if (i < 0 || t->state != TXN_DECIDED)
         return;
     t->settled |= UINT64_C(1) << i;
-    if (t->settled == participants_all(&t->participants) && t->decider) {
+    bool all = t->settled == participants_all(&t->participants) || MUTANT(FORGETS_UNSETTLED);
+    if (all && t->decider) {
         forget_later(c, t);
         settle_finish(c, t);
     }
@@ -248,13 +263,21 @@ void settle_forget_flush(struct coordinator *c)
 void settle_finish(struct coordinator *c, struct txn *t)
 {
     /* An abort that left no record needs none: no record means aborted (presumed abort). */
-    if (t->has_record)
+    if (t->has_record) {
         effect_persist(c->effects, RECORD_FINISHED, &t->head.txid, t->outcome.commit_ts,
                        finished_record_encode(&t->outcome));
+        t->storing++;
+    }
     t->closed = true;
     txn_finish(c, t);
     free(t->accepted);
     t->accepted = NULL;
+}
+
+void settle_finish_old(struct coordinator *c, struct txn *t)
+{
+    answer_expired(c, t);
+    settle_finish(c, t);
 }
 
 /* Below W the participants are asked instead (settle_ask_old). */
@@ -340,10 +363,8 @@ void settle_ask_old(struct coordinator *c)
                 settle_finish(c, t); /* learnt from another, who has long seen to it */
             continue;
         }
-        if (t->participants.n == 0) { /* a bare promise: below W no record is a promise too */
-            if (t->state == TXN_KNOWN)
-                txn_move(t, TXN_DECIDED);
-            settle_finish(c, t);
+        if (t->participants.n == 0) { /* a bare promise: from now on it takes part in nothing */
+            settle_finish_old(c, t);
             continue;
         }
         for (int i = 0; i < t->participants.n; i++) {
@@ -364,14 +385,12 @@ void settle_settled(struct coordinator *c, const struct msg *m, node_id from)
     for (uint16_t k = 0; k < m->settled.n; k++) {
         struct txn *t = txn_find(c, &m->settled.txid[k]);
         int i = t == NULL ? -1 : participants_index(&t->participants, from);
-        if (i < 0 || (t->state != TXN_KNOWN && t->state != TXN_DECIDED))
+        bool open = t != NULL && (t->state == TXN_KNOWN || t->state == TXN_DECIDED);
+        if (i < 0 || !open || !t->has_record || !below_watermark(c, &t->head.txid))
             continue;
         t->settled |= UINT64_C(1) << i;
-        if (t->settled != participants_all(&t->participants))
-            continue;
-        if (t->state == TXN_KNOWN)
-            txn_move(t, TXN_DECIDED); /* its outcome was never learnt here, and nobody needs it */
-        settle_finish(c, t);
+        if (t->settled == participants_all(&t->participants))
+            settle_finish_old(c, t);
     }
 }
 

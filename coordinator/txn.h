@@ -13,10 +13,11 @@
  *     |   INQUIRE, OUTCOME, overdue         |deadline                       |        |
  *     |    \--> ASKING --home is silent--> PROMISING <------its turn--------/        |
  *     |           \--home leads--> KNOWN    |  ^ \--> BACKOFF (REJECTED, silence)    |
+ *     |<----------F+1 have forgotten it-----|  |                                     |
  *     |                                     v  |                                     |
  *     |                                  PROPOSING ------ F+1 ACCEPTED --------------|
  *     +---- DECIDE or FORGET from elsewhere (any state) -----------------------------+
- *   DECIDED -- all participants DECIDED, or FORGET --> FINISHED
+ *   DECIDED -- all participants DECIDED, or FORGET --> FINISHED <-- old record -- KNOWN
  *   ONE_PHASE, ONE_ASKING: a transaction with one participant, which alone decides. */
 #ifndef COORDINATOR_TXN_H
 #define COORDINATOR_TXN_H
@@ -24,6 +25,7 @@
 #include <uthash.h>
 
 #include "common/clocks.h"
+#include "common/mutant.h"
 #include "common/prng.h"
 #include "common/sm.h"
 #include "common/stash.h"
@@ -72,10 +74,10 @@ struct lead {
 
 struct recovery {
     struct ballot ballot;
-    uint64_t promised, accepted; /* masks of coordinators */
-    uint64_t asked, not_leading; /* masks, while ASKING */
-    bool in_doubt;               /* a participant asked */
-    bool unasked;                /* nobody did: recovery_wonder */
+    uint64_t promised, forgotten, accepted; /* masks of coordinators */
+    uint64_t asked, not_leading;            /* masks, while ASKING */
+    bool in_doubt;                          /* a participant asked */
+    bool unasked;                           /* nobody did: recovery_wonder */
     uint32_t tries;
     bool whole_abort;
     struct ballot whole_ballot;
@@ -129,9 +131,9 @@ struct coordinator {
     struct coordinator_config config;
     int f;
     int self_index;
-    uint64_t now_us, wall_ms; /* of the event in progress */
-    struct effects *effects;  /* of the event in progress */
-    struct hlc clock;
+    uint64_t now_us;         /* of the event in progress */
+    uint64_t wall_ms;        /* likewise, as far as the other coordinators bear it out */
+    struct effects *effects; /* of the event in progress */
     struct prng prng;
     struct txn *txns;
     struct stash *stash; /* what came for transactions that storage is looking up */
@@ -173,6 +175,8 @@ void txn_timer(struct coordinator *c, struct txn *t, uint64_t in_us);
 /* Index of a coordinator, or -1. */
 int coordinator_index(const struct coordinator *c, node_id node);
 bool below_watermark(const struct coordinator *c, const struct txid *txid);
+/* Whether another coordinator may have forgotten it: its watermark may be ahead of this one's. */
+bool below_others_watermark(const struct coordinator *c, const struct txid *txid);
 void coordinator_send(struct coordinator *c, node_id to, struct msg *m);
 /* To every coordinator but this one. */
 void coordinator_broadcast(struct coordinator *c, struct msg *m);
@@ -196,6 +200,8 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t);
 struct effect *acceptor_accept0(struct coordinator *c, struct txn *t, const struct vote *votes);
 void acceptor_promise_ask(struct coordinator *c, struct txn *t, struct ballot b, node_id from);
 void acceptor_propose(struct coordinator *c, struct txn *t, const struct msg *m, node_id from);
+/* Below W, and without a record: this acceptor has no part in the transaction any more. */
+bool acceptor_forgotten(const struct coordinator *c, const struct txn *t);
 void acceptor_fill_promise(const struct txn *t, struct msg *promise);
 
 /* recovery.c */
@@ -220,6 +226,8 @@ void settle_repeat(struct coordinator *c, struct txn *t, node_id only);
 void settle_forget(struct coordinator *c, const struct msg *m);
 void settle_forget_flush(struct coordinator *c);
 void settle_finish(struct coordinator *c, struct txn *t);
+/* Below W: forgets a record, although its outcome may never have been learnt here. */
+void settle_finish_old(struct coordinator *c, struct txn *t);
 void settle_ask_old(struct coordinator *c);
 /* When to look whether it is finished, if nobody says so before. */
 void settle_later(struct coordinator *c, struct txn *t);
@@ -235,6 +243,8 @@ void send_decide(struct coordinator *c, struct txn *t, node_id to);
 void answer_outcome(struct coordinator *c, struct txn *t, struct addr to, uint32_t wait_ms);
 void answer_result(struct coordinator *c, const struct txn *t, struct addr to,
                    assent_status status);
+/* Answers EXPIRED to all who wait. */
+void answer_expired(struct coordinator *c, struct txn *t);
 void waiter_expired(struct coordinator *c, struct waiter *w);
 void waiters_free(struct coordinator *c, struct txn *t);
 

@@ -17,6 +17,7 @@
 #include <uthash.h>
 
 #include "common/clocks.h"
+#include "common/mutant.h"
 #include "common/prng.h"
 #include "common/sm.h"
 #include "common/stash.h"
@@ -82,7 +83,9 @@ struct participant {
     int f;
     const struct resource *resource;
     struct resource resource_copy;
-    uint64_t now_us, wall_ms;
+    uint64_t now_us;
+    uint64_t wall_ms;  /* as far as the coordinators' clocks bear it out */
+    uint64_t stamp_ms; /* what of it goes into timestamps: 0 unless they do */
     struct effects *effects;
     struct hlc clock;
     hlc_ts ceiling_emitted;

@@ -94,11 +94,13 @@ bool below_floor(const struct participant *p, const struct txid *txid)
     return txid_ms(txid) < hlc_to_ms(p->floor);
 }
 
+/* A restart begins at the ceiling, so it is as careful with the wall clock as timestamps are. */
 hlc_ts issue_ts(struct participant *p)
 {
-    hlc_ts ts = hlc_next(&p->clock, p->wall_ms);
+    hlc_ts ts = hlc_next(&p->clock, p->stamp_ms);
     if (ts >= p->ceiling_emitted) {
-        hlc_ts by_wall = hlc_from_ms(p->wall_ms + CLOCK_CEILING_STEP_MS);
+        uint64_t from_ms = p->wall_ms < hlc_to_ms(ts) ? p->wall_ms : hlc_to_ms(ts);
+        hlc_ts by_wall = hlc_from_ms(from_ms + CLOCK_CEILING_STEP_MS);
         p->ceiling_emitted = by_wall > ts + CEILING_TICKS ? by_wall : ts + CEILING_TICKS;
         effect_persist(p->effects, RECORD_CEILING, NULL, p->ceiling_emitted, NULL);
     }
@@ -164,6 +166,8 @@ void participant_free(struct participant *p)
 bool participant_restore(struct participant *p, const struct record *prepared)
 {
     struct prepared_record r;
+    if (MUTANT(LOSES_PREPARED))
+        return true;
     if (prepared->kind != RECORD_PREPARED ||
         !prepared_record_decode(blob_bytes(prepared->body), &r))
         return false;
@@ -191,18 +195,39 @@ void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
         p->memory_floor_ms = newest_txid_ms + 1;
 }
 
+static void set_time(struct participant *p, uint64_t now_us, uint64_t wall_ms)
+{
+    p->now_us = now_us;
+    clocks_own(&p->clocks, now_us, wall_ms);
+    bool believed = clocks_believed(&p->clocks, p->config.clock_ahead_ms / 2, &p->wall_ms);
+    p->stamp_ms = believed ? p->wall_ms : 0;
+}
+
+static void advance_floor(struct participant *p)
+{
+    if (p->floor != p->floor_emitted)
+        return; /* one at a time, so that what is stored is the one emitted */
+    hlc_ts to = clocks_watermark(&p->clocks, p->config.retention_ms, p->floor_emitted);
+    if (to == 0)
+        return;
+    p->floor_emitted = to;
+    effect_persist(p->effects, RECORD_WATERMARK, NULL, to, NULL);
+}
+
 void participant_start(struct participant *p, uint64_t now_us, uint64_t wall_ms,
                        struct effects *effects)
 {
     struct branch *b, *next;
-    p->now_us = now_us;
-    p->wall_ms = wall_ms;
+    set_time(p, now_us, wall_ms);
     p->effects = effects;
     HASH_ITER (hh, p->branches, b, next) {
         b->prepared_us = now_us;
-        timer_set(&p->timers, &b->timer,
-                  now_us + participant_jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
+        if (!MUTANT(RESTARTED_ASKS_HOME_ONLY))
+            timer_set(&p->timers, &b->timer,
+                      now_us +
+                          participant_jitter(p, p->config.in_doubt_timeout_ms * UINT64_C(1000)));
     }
+    advance_floor(p);
     timer_set(&p->timers, &p->second, now_us + SECOND_US);
     p->effects = NULL;
 }
@@ -210,15 +235,6 @@ void participant_start(struct participant *p, uint64_t now_us, uint64_t wall_ms,
 void participant_stop(struct participant *p)
 {
     p->stopping = true;
-}
-
-static void advance_floor(struct participant *p)
-{
-    hlc_ts to = clocks_watermark(&p->clocks, p->wall_ms, p->config.retention_ms, p->floor_emitted);
-    if (to == 0)
-        return;
-    p->floor_emitted = to;
-    effect_persist(p->effects, RECORD_WATERMARK, NULL, to, NULL);
 }
 
 /* Drops finished transactions from memory, once their txids are old. An abort that only memory
@@ -250,7 +266,7 @@ static void evict(struct participant *p)
 static bool must_look_up(struct participant *p, const struct event *e)
 {
     const struct txid *txid = &e->msg->head.txid;
-    if (txid_ms(txid) >= p->memory_floor_ms)
+    if (txid_ms(txid) >= p->memory_floor_ms || MUTANT(OUTCOME_NOT_LOOKED_UP))
         return false;
     if (stash_keep(&p->stash, e))
         effect_lookup(p->effects, txid);
@@ -306,6 +322,10 @@ static void on_message(struct participant *p, const struct event *e)
         settle_ask(p, e);
     } else {
         struct branch *b = branch_find(p, &e->msg->head.txid);
+        if (MUTANT(PREPARES_AFTER_ABORT) && b != NULL && b->state == BRANCH_ABORTED) {
+            branch_remove(p, b);
+            b = NULL;
+        }
         if (b == NULL && must_look_up(p, e))
             return;
         branch_message(p, e, b);
@@ -362,8 +382,7 @@ static void on_timer(struct participant *p, struct timer *timer)
 
 void participant_step(struct participant *p, const struct event *e, struct effects *effects)
 {
-    p->now_us = e->now_us;
-    p->wall_ms = e->wall_ms;
+    set_time(p, e->now_us, e->wall_ms);
     p->effects = effects;
     switch (e->kind) {
     case EVENT_MESSAGE:

@@ -26,7 +26,7 @@ static void decide_unknown(struct participant *p, const struct event *e)
         b->participants = m->decide.participants;
         b->outcome = m->decide.outcome;
         branch_move(p, b, BRANCH_ABORTED);
-    } else if (!below_floor(p, &m->head.txid)) {
+    } else if (!below_floor(p, &m->head.txid) && !MUTANT(LOSES_PREPARED)) {
         halt(p, &m->head.txid,
              "decided committed, but this participant holds neither a prepared nor an applied "
              "record");
@@ -43,7 +43,8 @@ static void decide_commit_prepared(struct participant *p, struct branch *b, hlc_
         return;
     }
     b->outcome = (struct outcome){OUTCOME_COMMITTED, commit_ts, ASSENT_OK};
-    hlc_merge(&p->clock, commit_ts);
+    if (!MUTANT(COMMIT_TS_NOT_HEARD))
+        hlc_merge(&p->clock, commit_ts);
     timer_clear(&p->timers, &b->timer);
     p->resource->decided(p->resource->arg, b->claim);
     branch_move(p, b, BRANCH_COMMITTING);
@@ -51,7 +52,12 @@ static void decide_commit_prepared(struct participant *p, struct branch *b, hlc_
         effect_persist(p->effects, RECORD_COMMITTED, &b->head.txid, commit_ts, NULL);
     struct msg *m = msg_new(MSG_DECIDED, &b->head);
     m->decided.outcome = OUTCOME_COMMITTED;
-    effect_then_send(persist, addr_node(decider), m);
+    if (MUTANT(DECIDED_BEFORE_DURABLE))
+        participant_send(p, decider, m);
+    else
+        effect_then_send(persist, addr_node(decider), m);
+    if (MUTANT(RELEASES_BEFORE_APPLIED))
+        release_claim(p, &b->claim);
 }
 
 void decide_abort_prepared(struct participant *p, struct branch *b, assent_status reason,
@@ -68,6 +74,18 @@ void decide_abort_prepared(struct participant *p, struct branch *b, assent_statu
     effect_then_send(persist, addr_node(decider), m);
 }
 
+/* F+1 coordinators have forgotten it: not an outcome, but what to do in doubt. It is no reason to
+ * vote by, so the record does not have it. */
+static void decide_forgotten(struct participant *p, const struct event *e, struct branch *b)
+{
+    if (b == NULL)
+        return;
+    if (b->state == BRANCH_PREPARED)
+        decide_abort_prepared(p, b, ASSENT_RECOVERED, e->from.node);
+    else if (b->state == BRANCH_COMMITTED || b->state == BRANCH_ABORTED)
+        send_decided(p, &b->head, e->from.node, b->outcome.kind);
+}
+
 void decide_message(struct participant *p, const struct event *e, struct branch *b)
 {
     const struct outcome *outcome = &e->msg->decide.outcome;
@@ -75,6 +93,10 @@ void decide_message(struct participant *p, const struct event *e, struct branch 
     bool commit = outcome->kind == OUTCOME_COMMITTED;
     if (outcome->kind == OUTCOME_NONE)
         return;
+    if (outcome_expired(outcome)) {
+        decide_forgotten(p, e, b);
+        return;
+    }
     if (b == NULL) {
         decide_unknown(p, e);
         return;
@@ -147,9 +169,10 @@ void outcome_message(struct participant *p, const struct event *e, struct branch
     struct msg *answer;
     if (txid_route(&m->head.txid) != p->config.self || e->from.node == 0)
         return;
-    if (b == NULL && below_floor(p, &m->head.txid)) {
+    if (b == NULL && (below_floor(p, &m->head.txid) || MUTANT(SOLE_ABORT_NOT_REMEMBERED))) {
         answer = msg_new(MSG_RESULT, &m->head);
-        answer->result.status = ASSENT_EXPIRED;
+        answer->result.status =
+            MUTANT(SOLE_ABORT_NOT_REMEMBERED) ? ASSENT_RECOVERED : ASSENT_EXPIRED;
         participant_send(p, e->from.node, answer);
         return;
     }
@@ -162,6 +185,7 @@ void outcome_message(struct participant *p, const struct event *e, struct branch
         vote_aborted(p, b, ASSENT_TIMED_OUT, NULL);
     }
     if (b->state == BRANCH_COMMITTED ||
+        (b->state == BRANCH_ABORTED && MUTANT(SOLE_ABORT_NOT_DURABLE)) ||
         (b->state == BRANCH_ABORTED && b->outcome_durable && !b->asked_outcome)) {
         answer_outcome(p, b, e->from.node);
     } else if (b->state == BRANCH_ABORTED) {
@@ -187,6 +211,8 @@ void settle_ask(struct participant *p, const struct event *e)
     for (uint16_t i = 0; i < ask->n; i++) {
         const struct branch *b = branch_find(p, &ask->txid[i]);
         bool open = b != NULL && b->state != BRANCH_COMMITTED && b->state != BRANCH_ABORTED;
+        if (MUTANT(SETTLED_WHILE_PREPARED))
+            open = false;
         if (!open && below_floor(p, &ask->txid[i]))
             m->settled.txid[m->settled.n++] = ask->txid[i];
     }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/mutant.h"
 #include "participant/kv_say.h"
 #include "participant/locks.h"
 #include "wire/ops_codec.h"
@@ -97,7 +98,7 @@ static assent_status ask_replicas(struct asking *a, const struct op *op)
         return ASSENT_WRONG_PLACEMENT;
     }
     for (int i = 0; op_is_write(op->kind) && i < n; i++) {
-        if (participants_index(a->participants, replica[i]) >= 0)
+        if (participants_index(a->participants, replica[i]) >= 0 || MUTANT(REPLICA_MISSES_WRITE))
             continue;
         kv_say(&a->say,
                "%s: replicated at node %u, which is not in the transaction; write all replicas",
@@ -248,6 +249,8 @@ static struct claim *kv_restore(void *arg, const struct txid *txid, uint64_t pri
     ops_free(&ops);
     claim->request.priority_ms = priority_ms;
     claim->request.txid = *txid;
+    if (MUTANT(RESTORES_NO_LOCKS))
+        claim->request.n = 0;
     locks_restore(r->locks, &claim->request);
     return claim;
 }
@@ -255,6 +258,8 @@ static struct claim *kv_restore(void *arg, const struct txid *txid, uint64_t pri
 static void kv_decided(void *arg, struct claim *claim)
 {
     (void)arg;
+    if (MUTANT(RELEASES_AT_VOTE) && claim == NULL)
+        return;
     locks_decided(&claim->request);
 }
 

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/mutant.h"
 #include "participant/kv_check.h"
 #include "participant/kv_writes.h"
 #include "participant/record.h"
@@ -210,11 +211,12 @@ static int apply_decided(struct kv_store *kv, const struct kv_entry *entry)
     struct kv_outcome outcome = {.txid = entry->txid, .ts = entry->ts};
     bool aborted = entry->kind == RECORD_ABORTED;
     int rc = SQLITE_OK;
-    for (uint32_t i = 0; i < entry->n && rc == SQLITE_OK; i++) {
+    for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK;
+         i++) {
         struct kv_cell cell = kv_write_cell(entry->write[i]);
         rc = kv_tables_put(kv->tables, &cell);
     }
-    if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED)
+    if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !MUTANT(PREPARED_STAYS_IN_TABLES))
         rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
     outcome.outcome.kind = aborted ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
     outcome.outcome.reason = aborted ? entry->reason : ASSENT_OK;
@@ -249,6 +251,8 @@ static int store_apply(void *arg, const struct record *record)
     if (kv->failed != SQLITE_OK || !of_role(record->kind))
         return kv->failed;
     const struct kv_entry *entry = kv_overlay_apply(&kv->overlay, record);
+    if (MUTANT(PREPARED_NOT_IN_TABLES) && record->kind == RECORD_PREPARED)
+        return SQLITE_OK;
     int rc = record->kind == RECORD_PREPARED ? kv_tables_prepared_put(kv->tables, record)
                                              : apply_decided(kv, entry);
     return rc == SQLITE_OK ? apply_prune(kv) : rc;

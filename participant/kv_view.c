@@ -2,10 +2,12 @@
 
 #include <sqlite3.h>
 
+#include "common/mutant.h"
+
 int kv_view_get(const struct kv_view *view, struct bytes key, struct kv_cell *out)
 {
     const struct kv_write *write = kv_overlay_find(view->overlay, key);
-    if (write != NULL) {
+    if (write != NULL && !MUTANT(OVERLAY_NOT_READ)) {
         *out = kv_write_cell(write);
         return SQLITE_OK;
     }

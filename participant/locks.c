@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mutant.h"
 #include "common/tree.h"
 
 /* How a request stands at a place: the mode, with readers apart. */
@@ -294,7 +295,10 @@ static bool look_at_place(struct look *look, struct place *place, enum stand sta
     bool till_refused = look->arriving && !look->ticket->request->reader;
     for (int other = 0; other < STANDS; other++) {
         struct ticket_list *queue = look->queue;
-        if (!conflicts[stand][other])
+        if (!conflicts[stand][other] || (MUTANT(READS_DO_NOT_LOCK) && other == STAND_SHARED))
+            continue;
+        if (MUTANT(READ_LOCKS_END_AT_VOTE) && other == STAND_SHARED &&
+            RB_EMPTY(&place->held[other].by_age))
             continue;
         look_at_crowd(look, place, (enum stand)other);
         if (look->refused || look->queue != queue)
@@ -315,6 +319,8 @@ static bool look_at_range(struct look *look, struct locks *l, const struct lock_
             break;
         if (!look_at_place(look, place, stand, place->key))
             return false;
+        if (MUTANT(RANGE_SEES_FIRST_KEY))
+            break;
     }
     return true;
 }
@@ -325,7 +331,7 @@ static bool look_at_key(struct look *look, struct locks *l, const struct lock_wa
     struct place *place = place_find(l, want);
     if (place != NULL && !look_at_place(look, place, stand, want->key))
         return false;
-    if (want->mode == LOCK_SHARED) /* as all ranges are */
+    if (want->mode == LOCK_SHARED || MUTANT(RANGES_DO_NOT_LOCK)) /* as all ranges are */
         return true;
     RB_FOREACH (place, place_tree, &l->ranges) {
         if (bytes_compare(place->key, want->key) > 0)

@@ -113,7 +113,7 @@ static void prepare_expired(struct participant *p, const struct msg *m)
 static assent_status refuse_early(const struct participant *p, const struct msg_prepare *m,
                                   char *why, size_t why_size)
 {
-    if (m->pin != p->config.incarnation) {
+    if (m->pin != p->config.incarnation && !MUTANT(PIN_SKIPPED)) {
         snprintf(why, why_size, "this participant restarted after the transaction began");
         return ASSENT_RESTARTED;
     }
@@ -126,7 +126,7 @@ static assent_status refuse_early(const struct participant *p, const struct msg_
         return ASSENT_OVERLOADED;
     }
     if (hlc_to_ms(m->ts) > p->wall_ms + p->config.clock_ahead_ms) {
-        snprintf(why, why_size, "the leader's clock is %llu ms ahead of this participant's",
+        snprintf(why, why_size, "the client's clock is %llu ms ahead of this participant's",
                  (unsigned long long)(hlc_to_ms(m->ts) - p->wall_ms));
         return ASSENT_CLOCK_AHEAD;
     }
@@ -163,6 +163,8 @@ void prepare_message(struct participant *p, const struct event *e, struct branch
         return;
     }
     hlc_merge(&p->clock, prepare->ts);
+    if (MUTANT(TS_BEFORE_LOCKS))
+        b->prepare_ts = issue_ts(p);
     b->prepare = msg_ref(m);
     struct refusal refusal = {ASSENT_OK, NULL};
     enum claim_state got =
@@ -193,12 +195,15 @@ void prepare_locked(struct participant *p, struct branch *b)
     timer_clear(&p->timers, &b->timer);
     b->locked_us = p->now_us;
     b->lock_wait_us = (uint32_t)(p->now_us - b->arrived_us);
-    b->prepare_ts = issue_ts(p);
+    if (!MUTANT(TS_BEFORE_LOCKS))
+        b->prepare_ts = issue_ts(p);
     if (b->one_phase)
         p->resource->decided(p->resource->arg, b->claim); /* it waits only for its own record */
     branch_move(p, b, BRANCH_PREPARING);
     effect_prepare(p->effects, b->one_phase ? RECORD_APPLIED : RECORD_PREPARED, &b->head.txid,
                    b->prepare_ts, prepared_record_encode(&record), blob_ref(m->ops));
+    if (MUTANT(VOTES_BEFORE_DURABLE) && !b->one_phase)
+        vote_prepared(p, b, false);
 }
 
 /* The whole time-out before the first question, half of it between questions. */
@@ -239,6 +244,10 @@ void prepare_stored(struct participant *p, struct branch *b, const struct event_
     }
     in_doubt_timer(p, b);
     vote_prepared(p, b, false);
+    if (MUTANT(READ_LOCKS_END_AT_VOTE))
+        p->resource->decided(p->resource->arg, b->claim); /* and see locks.c */
+    if (MUTANT(RELEASES_AT_VOTE))
+        release_claim(p, &b->claim);
 }
 
 static void inquire(struct participant *p, struct branch *b, node_id to)
@@ -253,6 +262,10 @@ static void inquire(struct participant *p, struct branch *b, node_id to)
  */
 static void in_doubt(struct participant *p, struct branch *b)
 {
+    if (MUTANT(IN_DOUBT_TIMES_OUT)) {
+        decide_abort_prepared(p, b, ASSENT_TIMED_OUT, b->head.home.node);
+        return;
+    }
     int n = p->config.coordinators, home = 0;
     for (int i = 0; i < n; i++)
         if (p->config.coordinator[i] == b->head.home.node)
@@ -260,12 +273,13 @@ static void in_doubt(struct participant *p, struct branch *b)
     vote_prepared(p, b, true);
     for (int tried = 0; tried < n; tried++) {
         node_id to = p->config.coordinator[((uint32_t)home + b->inquiries++) % (uint32_t)n];
-        if (p->up[to] == 0)
+        if (p->up[to] == 0 || (MUTANT(ASKS_HOME_ONLY) && to != b->head.home.node))
             continue;
         inquire(p, b, to);
         break;
     }
-    in_doubt_timer(p, b);
+    if (!MUTANT(ASKS_ONCE))
+        in_doubt_timer(p, b);
 }
 
 void prepare_timer(struct participant *p, struct branch *b)

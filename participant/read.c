@@ -12,7 +12,7 @@ static void answer(struct participant *p, struct addr to, uint64_t request, asse
     struct msg *m = msg_new(MSG_READ_RESULT, NULL);
     m->read_result.request = request;
     m->read_result.status = status;
-    m->read_result.ts = hlc_now(&p->clock, p->wall_ms);
+    m->read_result.ts = hlc_now(&p->clock, p->stamp_ms);
     m->read_result.detail = detail;
     m->read_result.results = results;
     effect_send(p->effects, to, m);
@@ -71,7 +71,7 @@ void strong_read_message(struct participant *p, const struct event *e)
     if (got == CLAIM_REFUSED) {
         answer(p, e->from, m->request, refusal.status, refusal.detail, NULL);
         strong_read_free(p, r);
-    } else if (got == CLAIM_HELD) {
+    } else if (got == CLAIM_HELD || MUTANT(STRONG_READ_HURRIES)) {
         strong_read_locked(p, r);
     } else {
         uint64_t wait = m->timeout_ms < READ_TIMEOUT_MS_MAX ? m->timeout_ms : READ_TIMEOUT_MS_MAX;

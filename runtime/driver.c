@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mutant.h"
 #include "runtime/crashpoint.h"
 
 enum work_kind { WORK_RECORD, WORK_PREPARE, WORK_LOOKUP, WORK_READ };
@@ -246,7 +247,7 @@ static assent_status begin_incarnation(struct node_start *start, char *why, size
     record.body = blob_new(writer_view(&w));
     writer_free(&w);
     assent_status status = log_store_begin(start->store);
-    if (status == ASSENT_OK)
+    if (status == ASSENT_OK && !MUTANT(INCARNATION_NOT_DURABLE))
         status = log_store_append(start->store, &record);
     if (status == ASSENT_OK)
         status = log_store_commit(start->store);

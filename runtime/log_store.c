@@ -20,14 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mutant.h"
 #include "runtime/store_file.h"
 #include "runtime/store_meta.h"
+#include "runtime/store_pages.h"
 #include "runtime/store_row.h"
 #include "runtime/store_tail.h"
 
-#define PAGE_BYTES      4096
-#define WAL_FRAMES_MAX  (8 * 1024 * 1024 / PAGE_BYTES) /* then a checkpoint */
-#define APPLY_BYTES_MAX (16u * 1024 * 1024)            /* bodies in one apply transaction */
+#define WAL_FRAMES_MAX  (8 * 1024 * 1024 / STORE_PAGES_BYTES)  /* then a checkpoint */
+#define CHECK_PAGES_MAX (64 * 1024 * 1024 / STORE_PAGES_BYTES) /* all are read at open */
+#define APPLY_BYTES_MAX (16u * 1024 * 1024)                    /* bodies in one apply transaction */
 
 enum statement {
     STMT_BEGIN,
@@ -74,7 +76,8 @@ struct log_store {
     int wal_frames;    /* after the last commit */
     int checkpoint_at; /* frames */
     struct store_stats stats;
-    char error[256];
+    bool behind; /* the last checkpoint left some of the write-ahead log */
+    char error[400];
 };
 
 static void require(bool holds, const char *what)
@@ -87,11 +90,26 @@ static void require(bool holds, const char *what)
 
 /* ---- errors ---- */
 
+#define PAGES_CAUSE "its disk is failing, or another program wrote to the file"
+
+/* After a damaged page nothing goes on, whatever the reader made of the error. */
+static bool pages_fit(struct log_store *s)
+{
+    const char *damage = store_pages_damage(s->db);
+    if (damage == NULL)
+        return true;
+    snprintf(s->error, sizeof s->error, "%s; " PAGES_CAUSE, damage);
+    s->broken = true;
+    return false;
+}
+
 /* Notes what failed, and what it means for the store: a full disk can be rolled back, anything else
  * leaves the files in a state that only the next open can judge. */
 static assent_status failed(struct log_store *s, int rc, const char *what)
 {
     int system = sqlite3_system_errno(s->db);
+    if (!pages_fit(s))
+        return ASSENT_STORAGE;
     snprintf(s->error, sizeof s->error, "%.120s: %s: %s (SQLite code %d)%s%s", s->paths.db, what,
              sqlite3_errstr(rc), rc, system == 0 ? "" : ": ", system == 0 ? "" : strerror(system));
     if ((rc & 0xff) == SQLITE_FULL) {
@@ -127,6 +145,7 @@ static assent_status checkpoint(struct log_store *s, int mode)
 {
     int frames = 0, done = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done);
+    s->behind = rc != SQLITE_OK || done < frames;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         assent_status status = failed(s, rc, "checkpoint");
         s->full = false;
@@ -176,7 +195,7 @@ static bool tail_fits(const struct store_tail *tail, const struct store_position
  * onto it. */
 static const char *verify_row(struct log_store *s, const struct store_row *row, int *next)
 {
-    const char *fault = store_row_fault(&s->tip, row);
+    const char *fault = MUTANT(CHAIN_NOT_CHECKED) ? NULL : store_row_fault(&s->tip, row);
     if (fault == NULL && record_kind_known(row->kind)) {
         if (!store_row_advance(&s->tip, row))
             return "it is no valid incarnation";
@@ -184,6 +203,12 @@ static const char *verify_row(struct log_store *s, const struct store_row *row, 
             return "its chain differs from the tail's";
     }
     return fault;
+}
+
+/* Whether reading failed by the system's fault, so that the next start may be able to. */
+static bool system_failed(int rc)
+{
+    return (rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_DATA;
 }
 
 /* Reads the whole log once, before anything is believed: L3, and the tail where both have a row. */
@@ -215,7 +240,11 @@ static assent_status verify(struct log_store *s, char *why, size_t why_size)
                 s->paths.db, (unsigned long long)row.seq, (unsigned long long)row.kind);
     }
     int rc = sqlite3_reset(stmt);
-    if (status == ASSENT_OK && rc != SQLITE_OK)
+    if (status == ASSENT_OK && system_failed(rc))
+        status =
+            store_file_refuse(ASSENT_STORAGE, why, why_size, "%.200s: the log cannot be read: %s",
+                              s->paths.db, sqlite3_errmsg(s->db));
+    else if (status == ASSENT_OK && rc != SQLITE_OK)
         status = damaged(s, why, why_size, "after row %llu the log cannot be read: %s",
                          (unsigned long long)s->tip.seq, sqlite3_errmsg(s->db));
     return status;
@@ -268,7 +297,7 @@ static assent_status restore(struct log_store *s, char *why, size_t why_size)
     uint64_t had = s->tip.seq;
     assent_status status = ASSENT_OK;
     int rc = SQLITE_OK;
-    if (had >= s->tail.entry[s->tail.entries - 1].seq)
+    if (had >= s->tail.entry[s->tail.entries - 1].seq || MUTANT(TAIL_NOT_RESTORED))
         return ASSENT_OK;
     rc = run(s->stmt[STMT_BEGIN]);
     for (int i = 0; i < s->tail.entries && rc == SQLITE_OK && status == ASSENT_OK; i++)
@@ -299,7 +328,8 @@ static int sync_wal(struct log_store *s)
 /* Writes the batch that store_tail_add noted, which ends at the tip. */
 static assent_status write_tail(struct log_store *s)
 {
-    int rc = store_tail_needs_sync(&s->tail) ? sync_wal(s) : SQLITE_OK;
+    bool turns = store_tail_needs_sync(&s->tail) && !MUTANT(WAL_NOT_SYNCED);
+    int rc = turns ? sync_wal(s) : SQLITE_OK;
     if (rc != SQLITE_OK) {
         failed(s, rc, "sync of the write-ahead log");
         s->broken = true;
@@ -307,11 +337,26 @@ static assent_status write_tail(struct log_store *s)
     }
     int error = store_tail_write(&s->tail, &s->durable, &s->tip);
     s->stats.syncs++;
-    if (error == 0)
+    if (error == 0 || MUTANT(WRITE_ERROR_IGNORED))
         return ASSENT_OK;
     snprintf(s->error, sizeof s->error, "%.160s: write: %s", s->paths.tail, strerror(error));
     s->broken = true;
     return ASSENT_STORAGE;
+}
+
+/* Every page of a file that is not too large for it. What a reader keeps in the write-ahead log may
+ * be torn in the file: then, too, pages are checked only as they are read. */
+static int check_pages(struct log_store *s)
+{
+    sqlite3_stmt *stmt = NULL;
+    sqlite3_int64 pages = 0;
+    int rc = sqlite3_prepare_v2(s->db, "PRAGMA page_count", -1, &stmt, NULL);
+    if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        pages = sqlite3_column_int64(stmt, 0);
+    rc = sqlite3_finalize(stmt);
+    if (rc != SQLITE_OK || s->behind || pages > CHECK_PAGES_MAX)
+        return rc;
+    return store_pages_check(s->db, (uint32_t)pages);
 }
 
 /* Rows that a killed process had written but not acknowledged are about to be acted upon, and the
@@ -322,6 +367,8 @@ static assent_status make_durable(struct log_store *s, char *why, size_t why_siz
     int rc = sync_wal(s);
     assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_PASSIVE)
                                            : failed(s, rc, "sync of the write-ahead log");
+    if (status == ASSENT_OK && (rc = check_pages(s)) != SQLITE_OK)
+        status = failed(s, rc, "check of all pages");
     if (status == ASSENT_OK) {
         store_tail_start(&s->tail);
         s->durable = s->tip;
@@ -453,6 +500,12 @@ assent_status log_store_open(struct log_store **out, const struct disk *disk, co
     assent_status status = store_file_paths(&s->paths, dir, why, why_size);
     if (status == ASSENT_OK)
         status = open_all(s, why, why_size);
+    const char *damage = store_pages_damage(s->db);
+    if (damage != NULL)
+        status = store_file_refuse(ASSENT_CORRUPT, why, why_size,
+                                   "%s; " PAGES_CAUSE ". The node must not serve: keep all files "
+                                   "as they are, and replace it by a new one under a new key",
+                                   damage);
     if (status == ASSENT_OK)
         *out = s;
     else
@@ -494,7 +547,7 @@ struct sqlite3 *log_store_db(struct log_store *s)
 assent_status log_store_begin(struct log_store *s)
 {
     require(!s->in_batch, "a batch inside a batch");
-    if (s->broken)
+    if (s->broken || !pages_fit(s))
         return ASSENT_STORAGE;
     s->full = false;
     int rc = run(s->stmt[STMT_BEGIN]);
@@ -559,7 +612,7 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
 assent_status log_store_commit(struct log_store *s)
 {
     require(s->in_batch && !s->in_savepoint, "a commit outside a batch or inside a job");
-    if (s->broken)
+    if (s->broken || !pages_fit(s))
         return ASSENT_STORAGE;
     uint64_t rows = s->tip.seq - s->durable.seq;
     int rc = s->full ? SQLITE_FULL : run(s->stmt[STMT_COMMIT]);
@@ -599,7 +652,7 @@ static void end_transaction(struct log_store *s)
 void log_store_rollback(struct log_store *s)
 {
     require(s->in_batch, "a rollback outside a batch");
-    if (!s->broken)
+    if (!s->broken && pages_fit(s))
         end_transaction(s);
     s->tip = s->durable;
     store_tail_undo(&s->tail, 0);
@@ -648,9 +701,9 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
     int rc = run(s->stmt[STMT_BEGIN]);
     if (rc == SQLITE_OK)
         rc = apply_rows(s, rows, &at);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED))
         rc = store_meta_update(s->update_meta, &s->id, &at);
-    if (rc == SQLITE_OK) {
+    if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED)) {
         sqlite3_bind_int64(s->stmt[STMT_TRIM], 1, (sqlite3_int64)at.seq);
         rc = run(s->stmt[STMT_TRIM]);
     }
@@ -671,7 +724,7 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left)
 {
     require(!s->in_batch, "an apply inside a batch");
-    assent_status status = s->broken ? ASSENT_STORAGE : ASSENT_OK;
+    assent_status status = s->broken || !pages_fit(s) ? ASSENT_STORAGE : ASSENT_OK;
     uint64_t waiting = s->durable.seq - s->applied.seq;
     if (rows > waiting)
         rows = waiting;

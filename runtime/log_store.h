@@ -108,7 +108,7 @@ struct store_node {
     uint32_t incarnation;
     hlc_ts ceiling;
     hlc_ts watermark;
-    hlc_ts newest; /* greatest ts of any record, of the role's kinds too */
+    hlc_ts newest; /* greatest ts of any record but WATERMARK, of the role's kinds too */
 };
 void log_store_node(const struct log_store *s, struct store_node *out);
 void log_store_stats(const struct log_store *s, struct store_stats *out);

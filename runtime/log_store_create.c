@@ -8,6 +8,7 @@
 
 #include "runtime/store_file.h"
 #include "runtime/store_meta.h"
+#include "runtime/store_pages.h"
 #include "runtime/store_tail.h"
 
 static assent_status create_tables(struct sqlite3 *db, const struct store_paths *paths,
@@ -49,6 +50,10 @@ static assent_status create_database(const struct disk *disk, const struct store
 {
     sqlite3 *db = NULL;
     assent_status status = store_file_connect(disk, paths, &db, why, why_size);
+    int rc = status == ASSENT_OK ? store_pages_reserve(db) : SQLITE_OK;
+    if (rc != SQLITE_OK)
+        status = store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be created: %s",
+                                   paths->db, sqlite3_errstr(rc));
     if (status == ASSENT_OK)
         status = store_file_settings(paths, db, why, why_size);
     if (status == ASSENT_OK)

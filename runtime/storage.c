@@ -19,6 +19,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/mutant.h"
+
 #define DISK_FULL_RETRY_MS  200
 #define STOP_TRIES          3 /* of kept jobs on a full disk, when stopping */
 #define APPLY_CHUNK_ROWS    2000
@@ -39,8 +41,9 @@ struct storage {
     struct storage_jobs queue;
     struct storage_jobs finished;
     struct store_stats stats;
-    uint32_t urgent;      /* of the queue: jobs that are not lazy */
-    uint64_t lazy_due_us; /* when a queue of only lazy jobs is taken */
+    uint32_t urgent;          /* of the queue: jobs that are not lazy */
+    uint64_t lazy_due_us;     /* when a queue of only lazy jobs is taken */
+    uint64_t asleep_until_us; /* when the thread looks by itself; 0: it is not asleep */
     bool stopping;
     bool stopped;
     /* the turns' own */
@@ -129,7 +132,7 @@ bool storage_run_batch(struct log_store *store, struct storage_jobs *jobs, bool 
     *disk_full = met_full || (*disk_full && !wrote);
     TAILQ_FOREACH (job, jobs, link) {
         if (!level_runs(level, job))
-            job->status = ASSENT_DISK_FULL;
+            job->status = MUTANT(DISK_FULL_IS_OK) ? ASSENT_OK : ASSENT_DISK_FULL;
         else if (job->status == ASSENT_OK && job->commit != NULL)
             job->commit(job, store);
     }
@@ -213,22 +216,31 @@ static uint64_t next_look_us(const struct storage *s)
     return due_us;
 }
 
-/* With the mutex held: until there is a batch, or an apply or another try is due. */
+/* With the mutex held: until signalled, or that time. */
+static void sleep_until(struct storage *s, uint64_t until_us)
+{
+    s->asleep_until_us = until_us;
+    if (until_us == UINT64_MAX) {
+        pthread_cond_wait(&s->work, &s->mutex);
+    } else {
+        struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
+                                 .tv_nsec = (long)(until_us % 1000000) * 1000};
+        pthread_cond_timedwait(&s->work, &s->mutex, &until);
+    }
+    s->asleep_until_us = 0;
+}
+
+/* With the mutex held: until there is a batch, or an apply or another try is due. Lazy jobs often
+ * come soon after a batch, and then an urgent one: so at first the sleep is short enough that lazy
+ * ones need not end it. */
 static void wait_for_work(struct storage *s)
 {
+    uint64_t nap_end_us = now_us(s) + STORAGE_LAZY_US;
     while (!queue_ripe(s)) {
-        uint64_t due_us = next_look_us(s);
-        if (s->stopping && TAILQ_EMPTY(&s->kept))
+        uint64_t due_us = next_look_us(s), at_us = now_us(s);
+        if ((s->stopping && TAILQ_EMPTY(&s->kept)) || due_us <= at_us)
             return;
-        if (due_us <= now_us(s))
-            return;
-        if (due_us == UINT64_MAX) {
-            pthread_cond_wait(&s->work, &s->mutex);
-            continue;
-        }
-        struct timespec until = {.tv_sec = (time_t)(due_us / 1000000),
-                                 .tv_nsec = (long)(due_us % 1000000) * 1000};
-        pthread_cond_timedwait(&s->work, &s->mutex, &until);
+        sleep_until(s, at_us < nap_end_us && nap_end_us < due_us ? nap_end_us : due_us);
     }
 }
 
@@ -444,6 +456,7 @@ static bool refuse_at_once(struct storage *s, struct storage_job *job)
 
 void storage_submit(struct storage *s, struct storage_job *job)
 {
+    bool in_time = true;
     pthread_mutex_lock(&s->mutex);
     bool refused = refuse_at_once(s, job);
     if (!refused) {
@@ -451,11 +464,13 @@ void storage_submit(struct storage *s, struct storage_job *job)
         if (TAILQ_EMPTY(&s->queue))
             s->lazy_due_us = now_us(s) + STORAGE_LAZY_US;
         s->urgent += !job->lazy;
+        in_time = job->lazy && s->asleep_until_us <= s->lazy_due_us;
         TAILQ_INSERT_TAIL(&s->queue, job, link);
         atomic_fetch_add(&s->queued, 1);
-        pthread_cond_signal(&s->work);
     }
     pthread_mutex_unlock(&s->mutex);
+    if (!in_time) /* after the unlock: the thread takes the mutex first */
+        pthread_cond_signal(&s->work);
     if (refused)
         s->host.wake(s->host.arg);
 }

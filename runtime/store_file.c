@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/store_pages.h"
+
 /* How long the open waits for a reader's lock. */
 #define BUSY_MS 5000
 
@@ -87,6 +89,38 @@ assent_status store_file_survey(const struct disk *disk, const struct store_path
                              p->dir);
 }
 
+assent_status store_file_format(const char *where, uint32_t format, char *why, size_t why_size)
+{
+    if (format <= STORE_FORMAT)
+        return ASSENT_OK;
+    return store_file_refuse(
+        ASSENT_FOREIGN, why, why_size,
+        "the database in %s has format %lu, and this program reads up to %d: use the newer program "
+        "that wrote it",
+        where, (unsigned long)format, STORE_FORMAT);
+}
+
+static uint32_t header_u32(const uint8_t *header, size_t at)
+{
+    return (uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 |
+           (uint32_t)header[at + 2] << 8 | header[at + 3];
+}
+
+/* What other versions of Assent do otherwise. Before the pages are checked: a newer format may
+ * check them in another way. */
+static assent_status layout_check(const struct store_paths *p, const uint8_t *header, char *why,
+                                  size_t why_size)
+{
+    assent_status status = store_file_format(p->dir, header_u32(header, 60), why, why_size);
+    if (status != ASSENT_OK || header[20] != 0)
+        return status;
+    return store_file_refuse(ASSENT_FOREIGN, why, why_size,
+                             "%s was made by an earlier version of Assent, whose pages have no "
+                             "checksums: use that version, or replace this node by a new one under "
+                             "a new key",
+                             p->db);
+}
+
 assent_status store_file_header(const struct disk *disk, const struct store_paths *p,
                                 bool tail_blank, char *why, size_t why_size)
 {
@@ -102,11 +136,10 @@ assent_status store_file_header(const struct disk *disk, const struct store_path
     if (error != 0)
         return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be read: %s", p->db,
                                  strerror(error));
-    uint32_t application = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 |
-                           (uint32_t)header[70] << 8 | header[71];
+    uint32_t application = header_u32(header, 68);
     bool sqlite = memcmp(header, "SQLite format 3", 16) == 0;
     if (sqlite && application == STORE_APPLICATION_ID && !tail_blank)
-        return ASSENT_OK;
+        return layout_check(p, header, why, why_size);
     if (tail_blank &&
         (len == 0 || (sqlite && (application == 0 || application == STORE_APPLICATION_ID))))
         return store_file_refuse(
@@ -177,7 +210,12 @@ assent_status store_file_reserve(const struct disk *disk, const struct store_pat
 assent_status store_file_connect(const struct disk *disk, const struct store_paths *p,
                                  struct sqlite3 **db, char *why, size_t why_size)
 {
-    int rc = sqlite3_open_v2(p->db, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, disk->vfs);
+    const char *vfs = store_pages_vfs(disk->vfs);
+    if (vfs == NULL)
+        return store_file_refuse(ASSENT_STORAGE, why, why_size,
+                                 "%s cannot be opened: SQLite has no file system to open it with",
+                                 p->db);
+    int rc = sqlite3_open_v2(p->db, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
     if (rc == SQLITE_OK)
         rc = sqlite3_extended_result_codes(*db, 1);
     if (rc == SQLITE_OK)

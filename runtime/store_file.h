@@ -25,13 +25,16 @@ assent_status store_file_paths(struct store_paths *p, const char *dir, char *why
 /* For open: the directory has a database and a tail. */
 assent_status store_file_survey(const struct disk *disk, const struct store_paths *p, char *why,
                                 size_t why_size);
-/* For open, with the tail locked: the file is SQLite's and Assent's. */
+/* For open, with the tail locked: the file is SQLite's and Assent's, of a format that this program
+ * knows, with checksums. */
 assent_status store_file_header(const struct disk *disk, const struct store_paths *p,
                                 bool tail_blank, char *why, size_t why_size);
+/* A file of a newer format is refused; `where` names it. */
+assent_status store_file_format(const char *where, uint32_t format, char *why, size_t why_size);
 /* For create: makes the directory if it is missing; refuses one that has any of the files. */
 assent_status store_file_reserve(const struct disk *disk, const struct store_paths *p, char *why,
                                  size_t why_size);
-/* Opens an existing file. The caller closes *db, on error too. */
+/* Opens an existing file, through runtime/store_pages.h. The caller closes *db, on error too. */
 assent_status store_file_connect(const struct disk *disk, const struct store_paths *p,
                                  struct sqlite3 **db, char *why, size_t why_size);
 /* Sets each setting and reads it back. */

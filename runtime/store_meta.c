@@ -225,13 +225,7 @@ static assent_status format_check(struct sqlite3 *db, const char *where, char *w
         return store_file_refuse(read_status(rc), why, why_size,
                                  "the database in %s cannot be read: %s", where,
                                  sqlite3_errmsg(db));
-    if (format > STORE_FORMAT)
-        return store_file_refuse(
-            ASSENT_FOREIGN, why, why_size,
-            "the database in %s has format %d, and this program reads up to %d: "
-            "use the newer program that wrote it",
-            where, format, STORE_FORMAT);
-    return ASSENT_OK;
+    return store_file_format(where, (uint32_t)format, why, why_size);
 }
 
 assent_status store_meta_load(struct sqlite3 *db, const char *where,

@@ -30,9 +30,10 @@ static hlc_ts later(hlc_ts a, hlc_ts b)
 /* False for an incarnation that is malformed or not larger than the one before. */
 static bool node_absorb(struct store_node *node, const struct store_row *row)
 {
-    node->newest = later(node->newest, row->ts);
     if (row->kind == RECORD_WATERMARK)
         node->watermark = later(node->watermark, row->ts);
+    else
+        node->newest = later(node->newest, row->ts);
     if (row->kind == RECORD_CEILING || row->kind == RECORD_INCARNATION)
         node->ceiling = later(node->ceiling, row->ts);
     if (row->kind != RECORD_INCARNATION)

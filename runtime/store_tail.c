@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mutant.h"
+
 #define CHECKED_BYTES  (8 + 4 + 4 + 2 * (8 + HASH_BYTES))
 #define HEADER_BYTES   (CHECKED_BYTES + HASH_BYTES)
 #define FLAG_ROWS      1u
@@ -253,6 +255,8 @@ int store_tail_write(struct store_tail *tail, const struct store_position *befor
     uint64_t at = (uint64_t)tail->half * STORE_TAIL_HALF_BYTES + tail->used;
     tail->used += (uint32_t)tail->out.len;
     tail->rows.len = 0;
+    if (MUTANT(TAIL_NOT_WRITTEN))
+        return 0;
     return tail->disk->write(tail->disk->arg, tail->file, tail->out.data, tail->out.len, at);
 }
 

@@ -192,7 +192,7 @@ static void decide_pack(struct pack *p, const struct msg *m)
  */
 static void decide_unpack(struct unpack *u, struct msg *m)
 {
-    m->decide.outcome = outcome_unpack(u, false);
+    m->decide.outcome = decision_unpack(u);
     m->decide.participants = participants_unpack(u, 0);
 }
 
@@ -232,9 +232,10 @@ static void promise_ask_unpack(struct unpack *u, struct msg *m)
 static void promise_pack(struct pack *p, const struct msg *m)
 {
     const struct msg_promise *c = &m->promise;
-    message_pack(p, m, 2 * BALLOT_FIELDS + OUTCOME_FIELDS + 3);
+    message_pack(p, m, 2 * BALLOT_FIELDS + OUTCOME_FIELDS + 4);
     ballot_pack(p, c->ballot);
     outcome_pack(p, &c->outcome);
+    pack_bool(p, c->forgotten);
     pack_bool(p, c->whole_abort);
     ballot_pack(p, c->whole_ballot);
     participants_pack(p, &c->participants);
@@ -251,6 +252,7 @@ static void promise_unpack(struct unpack *u, struct msg *m)
     struct msg_promise *c = &m->promise;
     c->ballot = ballot_unpack(u);
     c->outcome = outcome_unpack(u, true);
+    c->forgotten = unpack_bool(u, "forgotten");
     c->whole_abort = unpack_bool(u, "whole_abort");
     c->whole_ballot = ballot_unpack(u);
     c->participants = participants_unpack(u, 0);
@@ -260,6 +262,9 @@ static void promise_unpack(struct unpack *u, struct msg *m)
         c->accepted[i].ballot = ballot_unpack(&one);
         c->accepted[i].vote = vote_unpack(&one, true);
     }
+    if (c->forgotten &&
+        (c->outcome.kind != OUTCOME_NONE || c->whole_abort || c->participants.n > 0))
+        unpack_fail(u, ASSENT_MALFORMED, "forgotten", "with something that is known");
 }
 
 static void propose_pack(struct pack *p, const struct msg *m)

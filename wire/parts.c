@@ -99,10 +99,11 @@ struct participants participants_unpack(struct unpack *u, uint32_t min)
     return participants;
 }
 
-static assent_status reason_unpack(struct unpack *u, bool aborted)
+static assent_status reason_unpack(struct unpack *u, bool aborted, bool may_be_expired)
 {
     assent_status reason = status_unpack(u, "reason");
-    if (aborted && (reason == ASSENT_OK || assent_maybe_committed(reason)))
+    bool unknown = assent_maybe_committed(reason) && !(may_be_expired && reason == ASSENT_EXPIRED);
+    if (aborted && (reason == ASSENT_OK || unknown))
         unpack_fail(u, ASSENT_MALFORMED, "reason", "not a reason for an abort");
     return reason;
 }
@@ -122,13 +123,23 @@ enum outcome_kind outcome_kind_unpack(struct unpack *u, bool may_be_none)
     return kind;
 }
 
-struct outcome outcome_unpack(struct unpack *u, bool may_be_none)
+static struct outcome any_outcome_unpack(struct unpack *u, bool may_be_none, bool may_be_expired)
 {
     struct outcome outcome = {0};
     outcome.kind = outcome_kind_unpack(u, may_be_none);
     outcome.commit_ts = unpack_uint(u, UINT64_MAX, "commit_ts");
-    outcome.reason = reason_unpack(u, outcome.kind == OUTCOME_ABORTED);
+    outcome.reason = reason_unpack(u, outcome.kind == OUTCOME_ABORTED, may_be_expired);
     return outcome;
+}
+
+struct outcome outcome_unpack(struct unpack *u, bool may_be_none)
+{
+    return any_outcome_unpack(u, may_be_none, false);
+}
+
+struct outcome decision_unpack(struct unpack *u)
+{
+    return any_outcome_unpack(u, false, true);
 }
 
 void vote_pack(struct pack *p, const struct vote *vote)
@@ -147,7 +158,7 @@ struct vote vote_unpack(struct unpack *u, bool may_be_none)
     if (vote.kind == VOTE_NONE && !may_be_none)
         unpack_fail(u, ASSENT_MALFORMED, "vote", "neither prepared nor aborted");
     vote.prepare_ts = unpack_uint(&fields, UINT64_MAX, "prepare_ts");
-    vote.reason = reason_unpack(&fields, vote.kind == VOTE_ABORTED);
+    vote.reason = reason_unpack(&fields, vote.kind == VOTE_ABORTED, false);
     return vote;
 }
 

@@ -34,6 +34,8 @@ struct participants participants_unpack(struct unpack *u, uint32_t min);
  * mean "not known". fields */
 void outcome_pack(struct pack *p, const struct outcome *outcome);
 struct outcome outcome_unpack(struct unpack *u, bool may_be_none);
+/* Of DECIDE: not none; EXPIRED may be the reason, too (common/msg.h). */
+struct outcome decision_unpack(struct unpack *u);
 enum outcome_kind outcome_kind_unpack(struct unpack *u, bool may_be_none);
 
 void vote_pack(struct pack *p, const struct vote *vote);

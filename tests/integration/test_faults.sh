@@ -100,7 +100,10 @@ rm "$copy/node.db"
 refused 78 'tail but no node.db' 'a tail without its database is refused' --data "$copy"
 copy=$(copy_of dc1-p)
 sqlite3 "$copy/node.db" 'UPDATE meta SET incarnation = 7'
-refused 78 'meta row' 'an edited meta row is refused' --data "$copy"
+refused 78 'page [0-9]+ of .*/node.db is damaged.*another program wrote' 'a database that another program has changed is refused' --data "$copy"
+copy=$(copy_of dc1-p)
+printf '\xff' | dd of="$copy/node.db" bs=1 seek=8000 conv=notrunc status=none
+refused 78 'page 2 of .*/node.db is damaged' 'one changed byte in the database is refused, and its page named' --data "$copy"
 sed 's/^  id: ".*"/  id: "0123456789abcdef0123456789abcdef"/' "$file" >"$WORK/id.yaml"
 fails 'the data directory of another cluster is refused with both ids' 78 'of cluster [0-9a-f]{32}, not to cluster 0123456789abcdef0123456789abcdef' \
     "$BUILD/assent-participant" --cluster "$WORK/id.yaml" --node dc1-p --data "$data"
@@ -266,4 +269,20 @@ connected
 is 'and has what was committed' "$(value_of dc1/last)" 1
 stop_all
 report $? 'every node stops cleanly'
+
+# ---- a disk that loses a bit under a running node ----
+
+start_all
+database=$cluster/dc1-p/node.db
+root=$(sqlite3 -readonly "$database" "SELECT rootpage FROM sqlite_schema WHERE name = 'kv'")
+printf '\xff' | dd of="$database" bs=1 seek=$((root * 4096 - 100)) conv=notrunc status=none
+is 'what it spoiled is not read' "$(value_of dc1/last | cut -d: -f1)" unreadable
+eventually dead dc1-p
+report $? 'the node that was to read it stops'
+reap dc1-p
+is 'as after any I/O error' $? 74
+ok 'and says which page it is' grep -q "page $root of .*node.db is damaged" <(log_of dc1-p)
+refused 78 "page $root of .*node.db is damaged" 'it does not start again' --data "$cluster/dc1-p"
+stop_all
+report $? 'all others stop cleanly'
 finish

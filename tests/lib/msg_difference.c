@@ -99,6 +99,7 @@ static const char *promise_difference(const struct msg_promise *a, const struct 
 {
     SAME_WITH(ballot_same, ballot);
     SAME_WITH(outcome_same, outcome);
+    SAME(forgotten);
     SAME(whole_abort);
     SAME_WITH(ballot_same, whole_ballot);
     SAME_WITH(participants_equal, participants);

@@ -146,6 +146,11 @@ static void fill_vote(struct prng *p, struct msg_vote *c)
 static void fill_promise(struct prng *p, struct msg_promise *c)
 {
     c->ballot = ballot(p);
+    c->forgotten = coin(p);
+    if (c->forgotten) {
+        c->whole_ballot = ballot(p);
+        return;
+    }
     c->outcome = outcome(p, true);
     c->whole_abort = coin(p);
     c->whole_ballot = ballot(p);
@@ -235,6 +240,8 @@ static void fill_rest(struct prng *p, struct msg *m)
         break;
     case MSG_DECIDE:
         m->decide = (struct msg_decide){outcome(p, false), participants(p, 0)};
+        if (m->decide.outcome.kind == OUTCOME_ABORTED && coin(p))
+            m->decide.outcome.reason = ASSENT_EXPIRED;
         break;
     case MSG_DECIDED:
         m->decided.outcome = coin(p) ? OUTCOME_COMMITTED : OUTCOME_ABORTED;

@@ -53,6 +53,7 @@ struct node {
     node_id id;
     bool up;
     uint32_t incarnation;
+    int64_t clock_ms; /* how far its wall clock is ahead */
     struct coordinator *coordinator;
     struct participant *participant;
     TAILQ_HEAD(, fake_claim) claims;
@@ -72,7 +73,14 @@ struct world {
     struct tx_head txn[TXNS];
     bool txn_set[TXNS];
     uint32_t retention_ms;
+    int64_t client_clock_ms;
+    struct hlc client_clock;
 };
+
+static uint64_t wall_ms(const struct world *w, int64_t ahead_ms)
+{
+    return WALL_START_MS + w->now_us / 1000 + (uint64_t)ahead_ms;
+}
 
 static __attribute__((format(printf, 2, 3))) void say(struct world *w, const char *format, ...)
 {
@@ -291,6 +299,8 @@ static void msg_say(struct world *w, const struct msg *m)
     case MSG_PROMISE:
         ballot_say(w, m->promise.ballot);
         outcome_say(w, &m->promise.outcome);
+        if (m->promise.forgotten)
+            say(w, " forgotten");
         if (m->promise.whole_abort)
             say(w, " whole-abort");
         for (int i = 0; i < m->promise.participants.n; i++) {
@@ -391,7 +401,7 @@ static void step(struct world *w, struct node *n, struct event *e)
     struct effects effects;
     effects_init(&effects);
     e->now_us = w->now_us;
-    e->wall_ms = WALL_START_MS + w->now_us / 1000;
+    e->wall_ms = wall_ms(w, n->clock_ms);
     if (n->coordinator != NULL)
         coordinator_step(n->coordinator, e, &effects);
     else
@@ -405,6 +415,32 @@ static void disk_append(struct node *n, struct record *record)
     row->record = *record;
     record->body = NULL;
     TAILQ_INSERT_TAIL(&n->disk, row, link);
+}
+
+static bool finished_on_disk(const struct node *n, const struct txid *txid)
+{
+    const struct disk_row *row;
+    TAILQ_FOREACH (row, &n->disk, link)
+        if (row->record.kind == RECORD_FINISHED && txid_equal(&row->record.txid, txid))
+            return true;
+    return false;
+}
+
+/* What is finished goes when a coordinator's watermark passes it, as in its store. */
+static void disk_prune(struct node *n, uint64_t watermark_ms)
+{
+    struct disk_row *row, *next;
+    for (int finished = 0; finished < 2; finished++) {
+        TAILQ_FOREACH_SAFE (row, &n->disk, link, next) {
+            const struct record *r = &row->record;
+            if (r->kind < RECORD_ACCEPT || txid_ms(&r->txid) >= watermark_ms ||
+                (r->kind == RECORD_FINISHED) != finished || !finished_on_disk(n, &r->txid))
+                continue;
+            TAILQ_REMOVE(&n->disk, row, link);
+            blob_unref(row->record.body);
+            free(row);
+        }
+    }
 }
 
 static const struct record *disk_find(const struct node *n, const struct txid *txid)
@@ -458,6 +494,8 @@ static bool store_one(struct world *w, struct node *n)
                 record_say(w, &effect->record);
             }
             disk_append(n, &effect->record);
+            if (effect->record.kind == RECORD_WATERMARK && n->coordinator != NULL)
+                disk_prune(n, hlc_to_ms(effect->record.ts));
         }
     }
     TAILQ_FOREACH (then, &effect->then, link)
@@ -478,6 +516,10 @@ static void deliver(struct world *w, struct packet *p)
     say(w, "  %s -> %s %s", node_name(p->from, from), node_name(p->to, to),
         arrives ? "" : "(lost) ");
     msg_say(w, p->msg);
+    if (p->to < 0 && p->msg->type == MSG_RESULT)
+        hlc_merge(&w->client_clock, p->msg->result.commit_ts);
+    if (p->to < 0 && p->msg->type == MSG_READ_RESULT)
+        hlc_merge(&w->client_clock, p->msg->read_result.ts);
     if (!arrives || p->to < 0)
         return;
     e.from = p->from < 0 ? (struct addr){0, CLIENT_CONN} : addr_node(id_of(p->from));
@@ -603,7 +645,7 @@ static void node_boot(struct world *w, struct node *n)
     effects_init(&effects);
     n->up = true;
     n->incarnation++;
-    uint64_t wall = WALL_START_MS + w->now_us / 1000;
+    uint64_t wall = wall_ms(w, n->clock_ms);
     if (n->index < COORDINATORS) {
         coordinator_boot(w, n);
         coordinator_start(n->coordinator, w->now_us, wall, &effects);
@@ -699,7 +741,7 @@ static struct tx_head *head_of(struct world *w, const char *name, int home, uint
     if (!w->txn_set[i]) {
         w->txn_set[i] = true;
         w->txn[i] = (struct tx_head){
-            .txid = txid_make(WALL_START_MS + w->now_us / 1000, route, (uint64_t)i + 1),
+            .txid = txid_make(wall_ms(w, w->client_clock_ms), route, (uint64_t)i + 1),
             .home = {id_of(home), w->node[home].incarnation},
             .epoch = EPOCH,
             .set_hash = SET_HASH};
@@ -722,6 +764,7 @@ static void command_commit(struct world *w, char *word[WORDS])
     struct msg *m = msg_new(MSG_COMMIT, head);
     m->commit.priority_ms = txid_ms(&head->txid);
     m->commit.timeout_ms = 5000;
+    m->commit.ts = hlc_now(&w->client_clock, wall_ms(w, w->client_clock_ms));
     m->commit.participants = participants;
     for (int i = 0; i < n; i++)
         m->commit.ops[i] = ops[i];
@@ -730,12 +773,31 @@ static void command_commit(struct world *w, char *word[WORDS])
     TAILQ_INSERT_TAIL(&w->packets, p, link);
 }
 
+/* read p1 key: a strong read of the client. */
+static void command_read(struct world *w, char *word[WORDS])
+{
+    struct packet *p = xcalloc(1, sizeof *p);
+    struct msg *m = msg_new(MSG_READ, NULL);
+    m->read.ts = hlc_now(&w->client_clock, wall_ms(w, w->client_clock_ms));
+    m->read.timeout_ms = 5000;
+    m->read.ops = blob_new(bytes_of_text(word[2]));
+    *p = (struct packet){.from = -1, .to = node_index(word[1]), .msg = m};
+    TAILQ_INSERT_TAIL(&w->packets, p, link);
+}
+
+/* clock p1 MS, clock cl MS: the wall clock is so far ahead, or behind, from now on. */
+static void command_clock(struct world *w, char *word[WORDS])
+{
+    int i = node_index(word[1]);
+    *(i < 0 ? &w->client_clock_ms : &w->node[i].clock_ms) = strtoll(word[2], NULL, 10);
+}
+
 /* future t1 c1 MS: the transaction's id is of a time to come. */
 static void command_future(struct world *w, char *word[WORDS])
 {
     struct tx_head *head = head_of(w, word[1], node_index(word[2]), 0);
     uint64_t ahead_ms = strtoull(word[3], NULL, 10);
-    head->txid = txid_make(WALL_START_MS + w->now_us / 1000 + ahead_ms, 0, 99);
+    head->txid = txid_make(wall_ms(w, (int64_t)ahead_ms), 0, 99);
 }
 
 /* outcome t1 c2: the client asks. */
@@ -818,12 +880,13 @@ static void command_wait(struct world *w, char *word[WORDS])
     w->now_us = end;
 }
 
-/* clocks: every node learns that the coordinators' clocks say what its own says. */
+/* clocks: every node learns how far the coordinators' clocks are ahead of its own. */
 static void command_clocks(struct world *w)
 {
     for (int i = 0; i < NODES; i++) {
         for (int c = 0; c < w->coordinators; c++) {
             struct event e = {.kind = EVENT_PEER_CLOCK, .peer = {.node = id_of(c)}};
+            e.peer.clock_ahead_ms = w->node[c].clock_ms - w->node[i].clock_ms;
             if (i != c && w->node[i].up)
                 step(w, &w->node[i], &e);
         }
@@ -918,6 +981,10 @@ void world_command(struct world *w, const char *line, struct writer *trace)
         command_future(w, word);
     else if (strcmp(word[0], "outcome") == 0)
         command_outcome(w, word);
+    else if (strcmp(word[0], "read") == 0)
+        command_read(w, word);
+    else if (strcmp(word[0], "clock") == 0)
+        command_clock(w, word);
     else if (strcmp(word[0], "again") == 0)
         deliver(w, &w->last);
     else if (strcmp(word[0], "release") == 0)

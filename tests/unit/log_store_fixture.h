@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "runtime/log_store.h"
+#include "runtime/store_pages.h"
 
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -255,14 +256,27 @@ static inline void assert_replayed(const struct fixture *f, uint64_t from, uint6
         assert_int_equal(f->fake.replayed[i], from + i);
 }
 
-static inline void plain_sql(const char *dir, const char *sql)
+static inline void sql_through(const char *vfs, const char *dir, const char *sql)
 {
     char path[2 * PATH_SIZE];
     sqlite3 *db = NULL;
     file_in(path, dir, "node.db");
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs),
+                     SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* As another program has it, which knows nothing of checksums. */
+static inline void foreign_sql(const char *dir, const char *sql)
+{
+    sql_through(NULL, dir, sql);
+}
+
+/* Past the log store, but with checksums that fit: so that what lies behind them is tested. */
+static inline void edit_sql(const char *dir, const char *sql)
+{
+    sql_through(store_pages_vfs(NULL), dir, sql);
 }
 
 static inline int64_t query(struct sqlite3 *db, const char *sql)

@@ -287,7 +287,8 @@ static void ids_and_kinds_out_of_range_are_refused(void **state)
     assert_refused(m, "RESULT, culprit: out of range");
 }
 
-/* RESULT's status says "committed" with OK: no abort may carry it, nor a status of "not known". */
+/* RESULT's status says "committed" with OK: no abort may carry it, nor a status of "not known".
+ * Only DECIDE has EXPIRED, for who is in doubt about what is forgotten. */
 static void an_abort_needs_a_reason_that_is_one(void **state)
 {
     (void)state;
@@ -297,10 +298,33 @@ static void an_abort_needs_a_reason_that_is_one(void **state)
     prng_seed(&p, 6);
     for (size_t i = 0; i < 4; i++) {
         struct msg *vote = random_msg(&p, MSG_VOTE), *decide = random_msg(&p, MSG_DECIDE);
+        struct msg *promise = msg_new(MSG_PROMISE, &decide->head);
+        struct outcome wrong = {OUTCOME_ABORTED, 0, not_reasons[i]};
         vote->vote.vote = (struct vote){VOTE_ABORTED, 0, not_reasons[i]};
         assert_refused(vote, "VOTE, reason: not a reason for an abort");
-        decide->decide.outcome = (struct outcome){OUTCOME_ABORTED, 0, not_reasons[i]};
-        assert_refused(decide, "DECIDE, reason: not a reason for an abort");
+        promise->promise.outcome = wrong;
+        assert_refused(promise, "PROMISE, reason: not a reason for an abort");
+        decide->decide.outcome = wrong;
+        if (not_reasons[i] == ASSENT_EXPIRED)
+            msg_unref(decide);
+        else
+            assert_refused(decide, "DECIDE, reason: not a reason for an abort");
+    }
+}
+
+static void who_has_forgotten_promises_nothing(void **state)
+{
+    (void)state;
+    struct tx_head head = {txid_make(1, 0, 1), {1, 1}, 1, 1};
+    for (int i = 0; i < 3; i++) {
+        struct msg *m = msg_new(MSG_PROMISE, &head);
+        m->promise.forgotten = true;
+        m->promise.whole_abort = i == 0;
+        if (i == 1)
+            m->promise.outcome = (struct outcome){OUTCOME_COMMITTED, 1, ASSENT_OK};
+        if (i == 2)
+            m->promise.participants = (struct participants){1, {7}};
+        assert_refused(m, "PROMISE, forgotten: with something that is known");
     }
 }
 
@@ -583,6 +607,7 @@ int main(void)
         cmocka_unit_test(unknown_types_and_wrong_field_counts_are_refused),
         cmocka_unit_test(ids_and_kinds_out_of_range_are_refused),
         cmocka_unit_test(an_abort_needs_a_reason_that_is_one),
+        cmocka_unit_test(who_has_forgotten_promises_nothing),
         cmocka_unit_test(participants_must_be_valid_and_there),
         cmocka_unit_test(only_a_whole_abort_is_proposed_or_accepted_without_participants),
         cmocka_unit_test(one_phase_is_for_one_participant),

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include "common/clocks.h"
 #include "common/effects.h"
 #include "common/prng.h"
 #include "common/stash.h"
@@ -164,23 +163,6 @@ static void prng_is_the_same_for_the_same_seed_and_stays_below_its_bound(void **
     assert_int_equal(prng_below(&a, 0), 0);
 }
 
-static void one_wrong_clock_of_three_does_not_move_the_watermark(void **state)
-{
-    (void)state;
-    struct clocks c = {.n = 3};
-    clocks_heard(&c, 0, 0);
-    assert_int_equal(clocks_watermark(&c, 1000000, 64000, 0), 0); /* no majority heard */
-    clocks_heard(&c, 1, -20);
-    clocks_heard(&c, 2, 900000000);
-    hlc_ts to = clocks_watermark(&c, 1000000, 64000, 0);
-    assert_int_equal(hlc_to_ms(to), 1000000 - 64000);
-    assert_int_equal(clocks_watermark(&c, 1000999, 64000, to), 0); /* not worth a record yet */
-    assert_int_equal(hlc_to_ms(clocks_watermark(&c, 1001000, 64000, to)), 1001000 - 64000);
-    clocks_heard(&c, 2, -900000000);
-    assert_int_equal(hlc_to_ms(clocks_watermark(&c, 1000000, 64000, 0)), 1000000 - 64000 - 20);
-    assert_int_equal(clocks_watermark(&c, 1000, 64000, 0), 0); /* before 1970 */
-}
-
 static void count_again(void *arg, const struct event *e)
 {
     uint64_t *order = arg;
@@ -228,7 +210,6 @@ int main(void)
         cmocka_unit_test(a_retryable_status_is_never_maybe_committed),
         cmocka_unit_test(decisions_and_ballots_come_from_coordinators_only),
         cmocka_unit_test(freeing_effects_frees_the_messages_that_wait),
-        cmocka_unit_test(one_wrong_clock_of_three_does_not_move_the_watermark),
         cmocka_unit_test(a_stash_gives_back_each_txids_messages_in_order_and_once),
         cmocka_unit_test(prng_is_the_same_for_the_same_seed_and_stays_below_its_bound),
     };

@@ -100,7 +100,7 @@ static void the_nodes_own_records_are_kept_inside(void **state)
     assert_int_equal(log_store_begin(f->store), ASSENT_OK);
     append_kind(f->store, RECORD_INCARNATION, 50, bytes_of("\3\0\0\0", 4));
     append_kind(f->store, RECORD_CEILING, 90, bytes_of(NULL, 0));
-    append_kind(f->store, RECORD_WATERMARK, 20, bytes_of(NULL, 0));
+    append_kind(f->store, RECORD_WATERMARK, 2000, bytes_of(NULL, 0));
     append(f->store, 1000);
     assert_int_equal(log_store_commit(f->store), ASSENT_OK);
     crash_copy(f);
@@ -111,7 +111,7 @@ static void the_nodes_own_records_are_kept_inside(void **state)
         log_store_node(f->store, &node);
         assert_int_equal(node.incarnation, 3);
         assert_int_equal(node.ceiling, 90);
-        assert_int_equal(node.watermark, 20);
+        assert_int_equal(node.watermark, 2000);
         assert_int_equal(node.newest, 1000);
     }
     assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen"), 1);

@@ -21,7 +21,7 @@ static void an_edited_row_is_refused(void **state)
         if (f->store == NULL)
             assert_int_equal(open_in(f, f->dir), ASSENT_OK);
         crash_copy(f);
-        plain_sql(f->copy, edits[i]);
+        edit_sql(f->copy, edits[i]);
         struct log_store *original = f->store;
         f->store = NULL;
         assert_refused(f, f->copy, ASSENT_CORRUPT, "whole up to row 2; at row 3");
@@ -49,7 +49,7 @@ static void a_missing_row_is_refused_unless_it_was_the_last(void **state)
     struct log_store *original = f->store;
     for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
         crash_copy(f);
-        plain_sql(f->copy, cut[i].sql);
+        edit_sql(f->copy, cut[i].sql);
         f->store = NULL;
         assert_refused(f, f->copy, ASSENT_CORRUPT, cut[i].words);
     }
@@ -76,7 +76,7 @@ static void rows_that_the_database_lost_are_put_back_from_the_tail(void **state)
         char sql[64];
         crash_copy(f);
         snprintf(sql, sizeof sql, "DELETE FROM log WHERE seq > %d", (int)kept);
-        plain_sql(f->copy, sql);
+        edit_sql(f->copy, sql);
         f->store = NULL;
         assert_int_equal(open_in(f, f->copy), ASSENT_OK);
         assert_replayed(f, 1, 9);
@@ -109,13 +109,13 @@ static void a_loss_that_the_tail_cannot_mend_is_refused(void **state)
         commit_rows(f, ts, ts);
     struct log_store *original = f->store;
     crash_copy(f);
-    plain_sql(f->copy, "DELETE FROM log WHERE seq > 300");
+    edit_sql(f->copy, "DELETE FROM log WHERE seq > 300");
     f->store = NULL;
     assert_int_equal(open_in(f, f->copy), ASSENT_OK);
     assert_replayed(f, 1, rows);
     log_store_close(f->store);
     crash_copy(f);
-    plain_sql(f->copy, "DELETE FROM log WHERE seq > 10");
+    edit_sql(f->copy, "DELETE FROM log WHERE seq > 10");
     f->store = NULL;
     assert_refused(f, f->copy, ASSENT_CORRUPT, "ends at row 10: its end was lost");
     f->store = original;
@@ -137,13 +137,13 @@ static void a_batch_too_large_for_the_tail_is_in_the_database_first(void **state
     free(large);
     crash_copy(f);
     struct log_store *original = f->store;
-    plain_sql(f->copy, "DELETE FROM log WHERE seq > 6");
+    edit_sql(f->copy, "DELETE FROM log WHERE seq > 6");
     f->store = NULL;
     assert_int_equal(open_in(f, f->copy), ASSENT_OK);
     assert_replayed(f, 1, 7);
     log_store_close(f->store);
     crash_copy(f);
-    plain_sql(f->copy, "DELETE FROM log WHERE seq > 5");
+    edit_sql(f->copy, "DELETE FROM log WHERE seq > 5");
     f->store = NULL;
     assert_refused(f, f->copy, ASSENT_CORRUPT, "ends at row 5: its end was lost");
     f->store = original;
@@ -167,7 +167,7 @@ static void the_tail_has_what_the_batch_has(void **state)
     commit_rows(f, 8, 8);
     crash_copy(f);
     struct log_store *original = f->store;
-    plain_sql(f->copy, "DELETE FROM log");
+    edit_sql(f->copy, "DELETE FROM log");
     f->store = NULL;
     assert_int_equal(open_in(f, f->copy), ASSENT_OK);
     assert_int_equal(f->fake.replays, 3);
@@ -210,7 +210,7 @@ static void rows_above_the_tail_count_and_are_in_it_before_they_are_used(void **
     copy_file(f->copy, f->root, "node.db");
     copy_file(f->copy, f->root, "node.db-wal");
     copy_file(f->copy, f->root, "node.db.tail");
-    plain_sql(f->root, "DELETE FROM log WHERE seq = 5");
+    edit_sql(f->root, "DELETE FROM log WHERE seq = 5");
     assert_refused(f, f->root, ASSENT_CORRUPT, "ends at row 4");
 }
 
@@ -241,7 +241,7 @@ static void one_bad_copy_in_the_tail_is_survived(void **state)
         for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
             crash_copy(f);
             damage_tail(f->copy, FIRST_BLOCK + block, places[i]);
-            plain_sql(f->copy, "DELETE FROM log");
+            edit_sql(f->copy, "DELETE FROM log");
             f->store = NULL;
             assert_int_equal(open_in(f, f->copy), ASSENT_OK);
             assert_replayed(f, 1, 5);
@@ -267,7 +267,7 @@ static void two_bad_copies_are_refused_where_the_log_lacks_the_rows(void **state
     crash_copy(f);
     damage_tail(f->copy, FIRST_BLOCK + 2, 100);
     damage_tail(f->copy, FIRST_BLOCK + 3, 100);
-    plain_sql(f->copy, "DELETE FROM log WHERE seq > 2");
+    edit_sql(f->copy, "DELETE FROM log WHERE seq > 2");
     f->store = NULL;
     assert_refused(f, f->copy, ASSENT_CORRUPT, "ends at row 2");
     f->store = original;
@@ -294,7 +294,7 @@ static void a_changed_meta_row_is_refused(void **state)
     create(f);
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
         crash_copy(f);
-        plain_sql(f->copy, edits[i]);
+        edit_sql(f->copy, edits[i]);
         assert_refused(f, f->copy, ASSENT_CORRUPT, "meta row");
     }
 }
@@ -310,7 +310,7 @@ static void whatever_is_no_database_of_assent_is_refused_and_left_alone(void **s
     write_file(f->dir, "node.db.tail", "0123456789", 10);
     assert_refused(f, f->dir, ASSENT_FOREIGN, "not a SQLite database");
     write_file(f->dir, "node.db", "", 0);
-    plain_sql(f->dir, "CREATE TABLE t (x); PRAGMA application_id=5");
+    foreign_sql(f->dir, "CREATE TABLE t (x); PRAGMA application_id=5");
     assert_refused(f, f->dir, ASSENT_FOREIGN, "of another program");
     write_file(f->root, "file", "", 0);
     char path[2 * PATH_SIZE];
@@ -342,21 +342,27 @@ static void half_a_directory_is_refused(void **state)
     write_file(f->copy, "node.db", "", 0);
     assert_refused(f, f->copy, ASSENT_CORRUPT, "is empty");
     crash_copy(f);
-    plain_sql(f->copy, "DELETE FROM meta");
+    edit_sql(f->copy, "DELETE FROM meta");
     assert_refused(f, f->copy, ASSENT_CORRUPT, "no complete meta row");
-    plain_sql(f->copy, "DROP TABLE meta");
+    edit_sql(f->copy, "DROP TABLE meta");
     assert_refused(f, f->copy, ASSENT_CORRUPT, "no complete meta row");
     crash_copy(f);
-    plain_sql(f->copy, "DROP TABLE log");
+    edit_sql(f->copy, "DROP TABLE log");
     assert_refused(f, f->copy, ASSENT_CORRUPT, "not those of a node");
 }
 
 static void a_newer_format_is_refused(void **state)
 {
     struct fixture *f = *state;
-    create(f);
-    plain_sql(f->dir, "PRAGMA user_version=2");
-    assert_refused(f, f->dir, ASSENT_FOREIGN, "format 2");
+    create_and_open(f);
+    crash_copy(f);
+    edit_sql(f->copy, "PRAGMA user_version=2");
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 2");
+    /* Whatever that format does about checksums. */
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    crash_copy(f);
+    foreign_sql(f->copy, "PRAGMA user_version=3");
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 3");
 }
 
 static void another_identity_is_refused(void **state)

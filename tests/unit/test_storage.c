@@ -31,6 +31,7 @@ struct bench {
     struct fixture *f;
     struct storage *storage;
     sem_t woken;
+    uint64_t clock_us; /* instead of the real one, once it is set */
     int done;
     uint64_t done_ts[SEEN_MAX];
 };
@@ -101,8 +102,10 @@ static void wake(void *arg)
 
 static uint64_t now_us(void *arg)
 {
+    const struct bench *b = arg;
     struct timespec now;
-    (void)arg;
+    if (b->clock_us != 0)
+        return b->clock_us;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
@@ -115,15 +118,20 @@ static void broken(void *arg, const char *why)
     _exit(74);
 }
 
-static void bench_start(struct bench *b, struct fixture *f)
+static void bench_start_turns(struct bench *b, struct fixture *f)
 {
     memset(b, 0, sizeof *b);
     b->f = f;
     create_and_open(f);
     sem_init(&b->woken, 0, 0);
     b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us, broken});
+    f->store = NULL; /* the storage's from now on */
+}
+
+static void bench_start(struct bench *b, struct fixture *f)
+{
+    bench_start_turns(b, f);
     storage_start(b->storage);
-    f->store = NULL; /* the thread's from now on */
 }
 
 /* Polls as the loop does: after each wake, until so many jobs are done. */
@@ -323,6 +331,77 @@ static void batches_that_only_read_do_not_sync(void **state)
     submit(&b, &writer);
     poll_until(&b, 21);
     assert_true(stats_of(&b).syncs >= before.syncs + 1);
+    storage_stop(b.storage);
+}
+
+static struct job lazy_job_of(struct bench *b, uint64_t ts)
+{
+    struct job job = job_of(b, ts);
+    job.base.lazy = true;
+    return job;
+}
+
+static void lazy_jobs_wait_for_an_urgent_one_and_share_its_sync(void **state)
+{
+    struct bench b;
+    bench_start_turns(&b, *state);
+    struct job job[3] = {lazy_job_of(&b, 1), lazy_job_of(&b, 2), job_of(&b, 3)};
+    uint64_t batches = stats_of(&b).batches;
+    b.clock_us = 1000000;
+    submit(&b, &job[0]);
+    b.clock_us += STORAGE_LAZY_US - 1;
+    submit(&b, &job[1]);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    storage_poll(b.storage);
+    assert_int_equal(b.done, 0);
+    submit(&b, &job[2]);
+    assert_int_equal(storage_due_us(b.storage), 0);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    storage_poll(b.storage);
+    assert_int_equal(b.done, 3);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    assert_int_equal(stats_of(&b).batches, batches + 1);
+    storage_stop(b.storage);
+    assert_int_equal(b.done_ts[0], 1);
+    assert_int_equal(b.done_ts[2], 3);
+    assert_int_equal(job[0].base.status, ASSENT_OK);
+}
+
+static void lazy_jobs_alone_run_when_the_oldest_has_waited_long_enough(void **state)
+{
+    struct bench b;
+    bench_start_turns(&b, *state);
+    struct job job[2] = {lazy_job_of(&b, 1), lazy_job_of(&b, 2)};
+    b.clock_us = 1000000;
+    submit(&b, &job[0]);
+    b.clock_us += STORAGE_LAZY_US - 1;
+    submit(&b, &job[1]);
+    assert_int_equal(storage_due_us(b.storage), b.clock_us + 1);
+    b.clock_us += 1;
+    assert_int_equal(storage_due_us(b.storage), 0);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    storage_poll(b.storage);
+    assert_int_equal(b.done, 2);
+    storage_stop(b.storage);
+}
+
+/* Whatever the thread is doing, or however long it means to sleep. */
+static void a_lazy_job_needs_nothing_else_to_be_run(void **state)
+{
+    static const long gap_us[] = {0, STORAGE_LAZY_US / 2, STORAGE_LAZY_US, 4 * STORAGE_LAZY_US};
+    enum { GAPS = sizeof gap_us / sizeof gap_us[0] };
+    struct bench b;
+    bench_start(&b, *state);
+    struct job job[GAPS + 1] = {lazy_job_of(&b, 1)};
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* asleep with nothing to do, ever */
+    submit(&b, &job[0]);
+    poll_until(&b, 1);
+    for (int i = 0; i < GAPS; i++) {
+        job[i + 1] = lazy_job_of(&b, (uint64_t)i + 2);
+        nanosleep(&(struct timespec){.tv_nsec = gap_us[i] * 1000}, NULL);
+        submit(&b, &job[i + 1]);
+        poll_until(&b, i + 2);
+    }
     storage_stop(b.storage);
 }
 
@@ -542,6 +621,9 @@ int main(void)
         STORE_TEST(jobs_are_done_in_the_order_of_their_submission),
         STORE_TEST(queued_jobs_share_one_sync),
         STORE_TEST(batches_that_only_read_do_not_sync),
+        STORE_TEST(lazy_jobs_wait_for_an_urgent_one_and_share_its_sync),
+        STORE_TEST(lazy_jobs_alone_run_when_the_oldest_has_waited_long_enough),
+        STORE_TEST(a_lazy_job_needs_nothing_else_to_be_run),
         STORE_TEST(the_log_is_applied_when_nothing_is_queued),
         STORE_TEST(kept_jobs_become_durable_in_order_once_there_is_room),
         STORE_TEST(more_kept_jobs_than_one_batch_holds_stay_in_order),

@@ -1,0 +1,5 @@
+#include "common/mutant.h"
+
+#ifdef ASSENT_MUTANTS
+enum mutant mutant_active = MUTANT_NONE;
+#endif

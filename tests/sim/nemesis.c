@@ -1,0 +1,541 @@
+/* Every harm is undone by a timer of its own, or by nemesis_stop. A machine that is down is started
+ * again by the watch, which looks at all of them now and then. */
+#include "tests/sim/nemesis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WATCH_US     50000u
+#define HARMS_MAX    64
+#define MACHINES_MAX 24
+
+struct harm {
+    struct sim_timer timer;
+    struct nemesis *nemesis;
+    bool active;
+    void (*undo)(struct harm *h);
+    struct machine *machine;
+    uint8_t cut[NET_ENDS_MAX][NET_ENDS_MAX]; /* links that this harm has cut */
+    int from, to;
+    int left; /* of a storm */
+};
+
+struct nemesis {
+    struct sim *sim;
+    struct net *net;
+    struct disks *disks;
+    const struct sim_config *config;
+    struct machine *machine;
+    int machines;
+    struct workload *workload;
+    struct sim_timer next;
+    struct sim_timer watch;
+    struct harm harm[HARMS_MAX];
+    uint64_t start_at_us[MACHINES_MAX];
+    struct disks_copy *before_flip[MACHINES_MAX];
+    uint64_t keep_down;
+    bool stopped;
+};
+
+static struct harm *harm_new(struct nemesis *n, uint64_t for_us, void (*undo)(struct harm *h))
+{
+    for (int i = 0; i < HARMS_MAX; i++) {
+        struct harm *h = &n->harm[i];
+        if (h->active)
+            continue;
+        memset(h->cut, 0, sizeof h->cut);
+        h->active = true;
+        h->undo = undo;
+        sim_at(n->sim, &h->timer, n->sim->now_us + for_us);
+        return h;
+    }
+    return NULL;
+}
+
+static void on_undo(void *arg)
+{
+    struct harm *h = arg;
+    h->active = false;
+    h->undo(h);
+}
+
+static struct machine *some_machine(struct nemesis *n)
+{
+    return &n->machine[sim_below(n->sim, (uint64_t)n->machines)];
+}
+
+static uint64_t a_while(struct nemesis *n)
+{
+    return sim_one_in(n->sim, 4) ? sim_between(n->sim, 1000000, 12000000)
+                                 : sim_between(n->sim, 1000, 1000000);
+}
+
+/* ---- processes ---- */
+
+static void start_later(struct nemesis *n, const struct machine *m, uint64_t us)
+{
+    n->start_at_us[m - n->machine] = n->sim->now_us + us;
+}
+
+static void crash(struct nemesis *n, struct machine *m, enum disks_loss loss)
+{
+    sim_say(n->sim, "%s %s", m->self->name, loss == DISKS_LOSE_POWER ? "loses power" : "is killed");
+    sim_fault(n->sim, loss == DISKS_LOSE_POWER ? SIM_POWER_LOST : SIM_PROCESS_KILLED);
+    machine_crash(m, loss);
+    start_later(n, m, a_while(n));
+}
+
+static void all_lose_power(struct nemesis *n)
+{
+    sim_fault(n->sim, SIM_ALL_POWER_LOST);
+    uint64_t back = a_while(n);
+    for (int i = 0; i < n->machines; i++) {
+        machine_crash(&n->machine[i], DISKS_LOSE_POWER);
+        start_later(n, &n->machine[i], back + sim_below(n->sim, 100000));
+    }
+}
+
+static void undo_storm(struct harm *h)
+{
+    struct nemesis *n = h->nemesis;
+    machine_crash(h->machine, sim_one_in(n->sim, 2) ? DISKS_LOSE_POWER : DISKS_LOSE_PROCESS);
+    start_later(n, h->machine, sim_below(n->sim, 50000));
+    if (--h->left > 0 && !n->stopped) {
+        h->active = true;
+        sim_at(n->sim, &h->timer, n->sim->now_us + sim_between(n->sim, 1000, 400000));
+    }
+}
+
+static void storm(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, 0, undo_storm);
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_RESTART_STORM);
+    h->machine = some_machine(n);
+    h->left = (int)sim_between(n->sim, 3, 8);
+}
+
+static void undo_pause(struct harm *h)
+{
+    machine_pause(h->machine, 0);
+    net_pause(&h->machine->end, false);
+}
+
+static void pause_machine(struct nemesis *n)
+{
+    struct machine *m = some_machine(n);
+    uint64_t us = a_while(n);
+    struct harm *h = m->end.paused ? NULL : harm_new(n, us, undo_pause);
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_PAUSED);
+    sim_say(n->sim, "%s pauses", m->self->name);
+    h->machine = m;
+    machine_pause(m, n->sim->now_us + us);
+    net_pause(&m->end, true);
+}
+
+static void clock_rate(struct nemesis *n)
+{
+    struct machine *m = some_machine(n);
+    int32_t ppm = (int32_t)sim_between(n->sim, 1, 100000);
+    bool slow = sim_one_in(n->sim, 2);
+    sim_fault(n->sim, slow ? SIM_CLOCK_SLOW : SIM_CLOCK_FAST);
+    machine_set_rate(m, slow ? -ppm : ppm);
+}
+
+static void clock_jump(struct nemesis *n)
+{
+    struct machine *m = some_machine(n);
+    int64_t ms = (int64_t)sim_between(n->sim, 1, sim_one_in(n->sim, 4) ? 600000 : 6000);
+    bool back = sim_one_in(n->sim, 2);
+    sim_fault(n->sim, back ? SIM_CLOCK_JUMPED_BACK : SIM_CLOCK_JUMPED_AHEAD);
+    m->wall_offset_ms += back ? -ms : ms;
+    sim_say(n->sim, "%s's clock is off by %lld ms", m->self->name, (long long)m->wall_offset_ms);
+}
+
+/* ---- links ---- */
+
+static void undo_cut(struct harm *h)
+{
+    struct net *net = h->nemesis->net;
+    for (int a = 0; a < net->ends; a++)
+        for (int b = 0; b < net->ends; b++)
+            if (h->cut[a][b] != 0)
+                net_cut(net, a, b, false);
+}
+
+static void cut(struct harm *h, int from, int to)
+{
+    if (h->cut[from][to] != 0 || from == to)
+        return;
+    h->cut[from][to] = 1;
+    net_cut(h->nemesis->net, from, to, true);
+}
+
+static void cut_link(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_cut);
+    if (h == NULL)
+        return;
+    int a = (int)sim_below(n->sim, (uint64_t)n->net->ends);
+    int b = (int)sim_below(n->sim, (uint64_t)n->net->ends);
+    bool both = sim_one_in(n->sim, 2);
+    sim_fault(n->sim, both ? SIM_LINK_CUT : SIM_LINK_CUT_ONE_WAY);
+    sim_say(n->sim, "cut %s %s %s", n->net->end[a]->name, both ? "and" : "to",
+            n->net->end[b]->name);
+    cut(h, a, b);
+    if (both)
+        cut(h, b, a);
+}
+
+/* Cuts between the ends of which `in` is true and the others. */
+static void cut_groups(struct harm *h, const bool *in)
+{
+    struct net *net = h->nemesis->net;
+    for (int a = 0; a < net->ends; a++)
+        for (int b = 0; b < net->ends; b++)
+            if (in[a] != in[b])
+                cut(h, a, b);
+}
+
+static void isolate(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_cut);
+    int dc = (int)sim_below(n->sim, (uint64_t)n->config->datacenters);
+    bool in[NET_ENDS_MAX];
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_DATACENTER_ISOLATED);
+    sim_say(n->sim, "datacenter %d is isolated", dc + 1);
+    for (int i = 0; i < n->net->ends; i++)
+        in[i] = n->net->end[i]->datacenter == dc;
+    cut_groups(h, in);
+}
+
+static void split(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_cut);
+    bool in[NET_ENDS_MAX];
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_SPLIT);
+    sim_say(n->sim, "the network splits");
+    for (int i = 0; i < n->net->ends; i++)
+        in[i] = sim_one_in(n->sim, 2);
+    cut_groups(h, in);
+}
+
+/* Every end sees only its neighbours in a circle: majorities that overlap and differ. */
+static void ring(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_cut);
+    int ends = n->net->ends, reach = 1 + ends / 4;
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_RING);
+    sim_say(n->sim, "the network is a ring");
+    for (int a = 0; a < ends; a++)
+        for (int b = 0; b < ends; b++) {
+            int distance = abs(a - b);
+            distance = distance > ends - distance ? ends - distance : distance;
+            if (distance > reach)
+                cut(h, a, b);
+        }
+}
+
+/* All links of one end, one by one, and then open again in another order. */
+static void clog_links(struct nemesis *n)
+{
+    int e = (int)sim_below(n->sim, (uint64_t)n->net->ends);
+    sim_fault(n->sim, SIM_CLOGGED);
+    sim_say(n->sim, "the links of %s clog", n->net->end[e]->name);
+    for (int i = 0; i < n->net->ends; i++) {
+        if (i == e || !sim_one_in(n->sim, 2))
+            continue;
+        struct harm *h = harm_new(n, a_while(n), undo_cut);
+        if (h == NULL)
+            return;
+        cut(h, sim_one_in(n->sim, 2) ? e : i, sim_one_in(n->sim, 2) ? i : e);
+    }
+}
+
+static void undo_slow(struct harm *h)
+{
+    net_slow(h->nemesis->net, h->from, h->to, 0);
+}
+
+static void slow_link(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_slow);
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_LINK_SLOW);
+    h->from = (int)sim_below(n->sim, (uint64_t)n->net->ends);
+    h->to = (int)sim_below(n->sim, (uint64_t)n->net->ends);
+    net_slow(n->net, h->from, h->to, (uint8_t)sim_between(n->sim, 1, 5));
+}
+
+/* ---- disks ---- */
+
+static void disk_error(struct nemesis *n)
+{
+    static const enum disks_fault faults[] = {DISKS_FAULT_WRITE_ERROR, DISKS_FAULT_SYNC_ERROR,
+                                              DISKS_FAULT_READ_ERROR};
+    static const enum sim_fault names[] = {SIM_DISK_WRITE_ERROR, SIM_DISK_SYNC_ERROR,
+                                           SIM_DISK_READ_ERROR};
+    struct machine *m = some_machine(n);
+    uint64_t which = sim_below(n->sim, 3);
+    sim_fault(n->sim, names[which]);
+    sim_say(n->sim, "%s's disk will fail", m->self->name);
+    m->disk_trouble = true;
+    disks_arm(n->disks, m->dir, faults[which], (uint32_t)sim_between(n->sim, 1, 60));
+}
+
+static void undo_full(struct harm *h)
+{
+    disks_set_room(h->nemesis->disks, h->machine->dir, UINT64_MAX);
+}
+
+static void disk_full(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_full);
+    if (h == NULL)
+        return;
+    h->machine = some_machine(n);
+    sim_fault(n->sim, SIM_DISK_FULL);
+    sim_say(n->sim, "%s's disk is full", h->machine->self->name);
+    h->machine->disk_trouble = true;
+    disks_set_room(n->disks, h->machine->dir,
+                   disks_used(n->disks, h->machine->dir) + sim_below(n->sim, 65536));
+}
+
+static void undo_slow_disk(struct harm *h)
+{
+    h->machine->sync_us = h->nemesis->config->sync_us;
+}
+
+static void slow_disk(struct nemesis *n)
+{
+    struct harm *h = harm_new(n, a_while(n), undo_slow_disk);
+    if (h == NULL)
+        return;
+    h->machine = some_machine(n);
+    sim_fault(n->sim, SIM_DISK_SLOW);
+    h->machine->sync_us = (uint32_t)sim_between(n->sim, 20000, 300000);
+}
+
+/* The node must serve what it acknowledged, or refuse to start. If it refuses, the operator puts
+ * the disk back as it was, and the run goes on. */
+static void bit_flip(struct nemesis *n)
+{
+    struct machine *m = some_machine(n);
+    int i = (int)(m - n->machine);
+    char what[128] = "";
+    if (m->state != MACHINE_DOWN || n->before_flip[i] != NULL || m->starts == 0) {
+        crash(n, m, DISKS_LOSE_PROCESS);
+        return;
+    }
+    n->before_flip[i] = disks_save(n->disks, m->dir);
+    if (!disks_flip(n->disks, m->dir, what)) {
+        disks_copy_free(n->before_flip[i]);
+        n->before_flip[i] = NULL;
+        return;
+    }
+    sim_fault(n->sim, SIM_BIT_FLIPPED);
+    sim_say(n->sim, "%s: bit flipped: %.120s", m->self->name, what);
+    m->damaged = true;
+}
+
+static void put_back(struct nemesis *n, struct machine *m)
+{
+    int i = (int)(m - n->machine);
+    if (n->before_flip[i] == NULL)
+        return;
+    sim_say(n->sim, "%s's disk is put back", m->self->name);
+    disks_load(n->disks, m->dir, n->before_flip[i]);
+    disks_copy_free(n->before_flip[i]);
+    n->before_flip[i] = NULL;
+    m->damaged = false;
+    m->state = MACHINE_DOWN;
+}
+
+/* ---- the watch ---- */
+
+static void on_watch(void *arg)
+{
+    struct nemesis *n = arg;
+    for (int i = 0; i < n->machines; i++) {
+        struct machine *m = &n->machine[i];
+        if ((n->keep_down >> i & 1) != 0)
+            continue;
+        if (m->state == MACHINE_REFUSED)
+            put_back(n, m);
+        if (m->state == MACHINE_DOWN && n->start_at_us[i] <= n->sim->now_us) {
+            machine_start(m);
+            if (n->start_at_us[i] == 0 || m->state == MACHINE_DOWN)
+                start_later(n, m, sim_below(n->sim, 500000));
+        }
+    }
+    sim_at(n->sim, &n->watch, n->sim->now_us + WATCH_US);
+}
+
+static void harm(struct nemesis *n, enum nemesis_kind kind)
+{
+    switch (kind) {
+    case NEMESIS_KILL:
+        crash(n, some_machine(n), DISKS_LOSE_PROCESS);
+        break;
+    case NEMESIS_POWER:
+        crash(n, some_machine(n), DISKS_LOSE_POWER);
+        break;
+    case NEMESIS_POWER_IN_A_WRITE:
+        disks_arm(n->disks, some_machine(n)->dir, DISKS_FAULT_POWER,
+                  (uint32_t)sim_between(n->sim, 1, 40));
+        break;
+    case NEMESIS_ALL_POWER:
+        all_lose_power(n);
+        break;
+    case NEMESIS_RESTART_STORM:
+        storm(n);
+        break;
+    case NEMESIS_STOP:
+        sim_fault(n->sim, SIM_STOPPED_CLEANLY);
+        machine_stop(some_machine(n));
+        break;
+    case NEMESIS_PAUSE:
+        pause_machine(n);
+        break;
+    case NEMESIS_CLOCK_RATE:
+        clock_rate(n);
+        break;
+    case NEMESIS_CLOCK_JUMP:
+        clock_jump(n);
+        break;
+    case NEMESIS_RESET:
+        net_reset(n->net, NULL);
+        break;
+    case NEMESIS_REPLACE:
+        net_replace(n->net, n->net->end[sim_below(n->sim, (uint64_t)n->net->ends)]);
+        break;
+    case NEMESIS_CUT:
+        cut_link(n);
+        break;
+    case NEMESIS_ISOLATE:
+        isolate(n);
+        break;
+    case NEMESIS_SPLIT:
+        split(n);
+        break;
+    case NEMESIS_RING:
+        ring(n);
+        break;
+    case NEMESIS_CLOG:
+        clog_links(n);
+        break;
+    case NEMESIS_SLOW_LINK:
+        slow_link(n);
+        break;
+    case NEMESIS_DISK_ERROR:
+        disk_error(n);
+        break;
+    case NEMESIS_DISK_FULL:
+        disk_full(n);
+        break;
+    case NEMESIS_DISK_SLOW:
+        slow_disk(n);
+        break;
+    case NEMESIS_BIT_FLIP:
+        bit_flip(n);
+        break;
+    case NEMESIS_KILL_CLIENT:
+        workload_kill_client(
+            n->workload, (int)sim_below(n->sim, (uint64_t)n->config->workload.clients), a_while(n));
+        break;
+    case NEMESIS_KINDS:
+        break;
+    }
+}
+
+static void on_next(void *arg)
+{
+    struct nemesis *n = arg;
+    enum nemesis_kind kind;
+    do
+        kind = (enum nemesis_kind)sim_below(n->sim, NEMESIS_KINDS);
+    while (!n->config->does[kind]);
+    harm(n, kind);
+    sim_at(n->sim, &n->next, n->sim->now_us + sim_below(n->sim, 2 * n->config->fault_every_us));
+}
+
+struct nemesis *nemesis_new(struct sim *sim, struct net *net, struct disks *disks,
+                            const struct sim_config *config, struct machine *machine, int machines,
+                            struct workload *workload)
+{
+    struct nemesis *n = xcalloc(1, sizeof *n);
+    n->sim = sim;
+    n->net = net;
+    n->disks = disks;
+    n->config = config;
+    n->machine = machine;
+    n->machines = machines;
+    n->workload = workload;
+    n->next = (struct sim_timer){.fire = on_next, .arg = n};
+    n->watch = (struct sim_timer){.fire = on_watch, .arg = n};
+    for (int i = 0; i < HARMS_MAX; i++) {
+        n->harm[i].nemesis = n;
+        n->harm[i].timer = (struct sim_timer){.fire = on_undo, .arg = &n->harm[i]};
+    }
+    return n;
+}
+
+static void stop_timers(struct nemesis *n)
+{
+    sim_clear(n->sim, &n->next);
+    for (int i = 0; i < HARMS_MAX; i++)
+        sim_clear(n->sim, &n->harm[i].timer);
+}
+
+void nemesis_free(struct nemesis *n)
+{
+    stop_timers(n);
+    sim_clear(n->sim, &n->watch);
+    for (int i = 0; i < n->machines; i++)
+        disks_copy_free(n->before_flip[i]);
+    free(n);
+}
+
+void nemesis_start(struct nemesis *n)
+{
+    sim_at(n->sim, &n->watch, n->sim->now_us);
+    if (n->config->fault_every_us > 0)
+        sim_at(n->sim, &n->next, n->sim->now_us + 500000);
+}
+
+void nemesis_stop(struct nemesis *n, uint64_t down)
+{
+    stop_timers(n);
+    n->stopped = true;
+    n->keep_down = down;
+    for (int i = 0; i < HARMS_MAX; i++)
+        if (n->harm[i].active) {
+            n->harm[i].active = false;
+            n->harm[i].undo(&n->harm[i]);
+        }
+    for (int i = 0; i < n->machines; i++) {
+        struct machine *m = &n->machine[i];
+        disks_disarm(n->disks, m->dir);
+        disks_set_room(n->disks, m->dir, UINT64_MAX);
+        machine_set_rate(m, 0);
+        m->wall_offset_ms = 0;
+        n->start_at_us[i] = n->sim->now_us + sim_below(n->sim, 200000);
+        if ((down >> i & 1) != 0)
+            machine_crash(m, DISKS_LOSE_POWER);
+    }
+}
+
+void nemesis_release(struct nemesis *n)
+{
+    n->keep_down = 0;
+}

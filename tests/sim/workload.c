@@ -1,0 +1,830 @@
+/* One worker is one client process that does one operation after the other:
+ *
+ *     think -> (look at the lists first) -> commit or read -> (ask, while unknown) -> think
+ *
+ * A transaction that ends with a retryable status is tried again now and then, under a new id and
+ * with its priority kept, as assent_run() does it. */
+#include "tests/sim/workload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chaos/check_bank.h"
+#include "chaos/check_counter.h"
+#include "chaos/check_cycles.h"
+#include "chaos/check_reads_fresh.h"
+#include "chaos/check_register.h"
+#include "chaos/check_set.h"
+#include "chaos/check_timestamps.h"
+#include "wire/ops_codec.h"
+
+#define MICROS_MAX       8
+#define LIST_TEXT_MAX    16384
+#define TRIES_MAX        4
+#define FINAL_TRIES_MAX  200
+#define ASK_TIMEOUT_US   20000000u
+#define NUMBERS_MAX      4096
+#define FINAL_TIMEOUT_US 10000000u
+
+struct worker {
+    struct workload *all;
+    int index;
+    struct client client;
+    struct sim_timer timer;
+    bool busy; /* an operation is under way, or is asked about */
+    enum work work;
+    assent_txn *txn;
+    int tries;
+    uint64_t priority_ms;
+    uint32_t op; /* number in its history; HISTORY_NEVER: not invoked */
+    int n;
+    struct micro micro[MICROS_MAX];
+    char *list[MICROS_MAX]; /* text of what was found; NULL: no such key */
+    int step;               /* of the look at the lists */
+    int final;              /* of workload_read_all: which read comes next */
+    bool ok;                /* the last operation was */
+};
+
+struct workload {
+    struct sim *sim;
+    const struct cluster *cluster;
+    struct workload_config config;
+    struct oracle *oracle;
+    struct worker worker[WORKLOAD_CLIENTS_MAX];
+    struct history *history[WORKLOAD_COUNTER + 1];
+    int64_t next_value;
+    bool funded;
+    bool stopping;
+    bool reading_all;
+    int final_tries;
+    struct workload_stats stats;
+};
+
+static const enum history_kind history_of[WORKS] = {
+    [WORK_TRANSFER] = WORKLOAD_BANK,
+    [WORK_READ_ACCOUNTS] = WORKLOAD_BANK,
+    [WORK_APPEND] = WORKLOAD_LIST,
+    [WORK_READ_LISTS] = WORKLOAD_LIST,
+    [WORK_READ_LIST_STRONGLY] = WORKLOAD_LIST,
+    [WORK_REGISTER_WRITE] = WORKLOAD_REGISTER,
+    [WORK_REGISTER_READ] = WORKLOAD_REGISTER,
+    [WORK_REGISTER_CAS] = WORKLOAD_REGISTER,
+    [WORK_SET_ADD] = WORKLOAD_SET,
+    [WORK_SET_READ] = WORKLOAD_SET,
+    [WORK_COUNTER_ADD] = WORKLOAD_COUNTER,
+    [WORK_COUNTER_READ] = WORKLOAD_COUNTER,
+};
+
+static void think(struct worker *w);
+
+/* ---- keys and values ---- */
+
+struct key {
+    char text[64];
+    size_t len;
+};
+
+static struct key key_of(const struct workload *all, const char *kind, int64_t number)
+{
+    struct key key;
+    int prefix = (int)(number % all->config.prefixes);
+    key.len = (size_t)snprintf(key.text, sizeof key.text, "%s%s%03lld", all->config.prefix[prefix],
+                               kind, (long long)number);
+    return key;
+}
+
+/* The set is one range of one placement. */
+static struct key set_key(const struct workload *all, int64_t number)
+{
+    struct key key;
+    key.len = (size_t)snprintf(key.text, sizeof key.text, "%sset/%08lld", all->config.prefix[0],
+                               (long long)number);
+    return key;
+}
+
+static int64_t now_ns(const struct worker *w)
+{
+    return (int64_t)w->all->sim->now_us * 1000;
+}
+
+static struct history *history(const struct worker *w)
+{
+    return w->all->history[history_of[w->work]];
+}
+
+/* Numbers in a text, separated by blanks. */
+static uint32_t numbers_of(const char *text, size_t len, int64_t *out)
+{
+    uint32_t n = 0;
+    size_t at = 0;
+    while (at < len && n < NUMBERS_MAX) {
+        bool negative = text[at] == '-';
+        int64_t value = 0;
+        for (at += negative; at < len && text[at] != ' '; at++)
+            value = value * 10 + (text[at] - '0');
+        out[n++] = negative ? -value : value;
+        at++;
+    }
+    return n;
+}
+
+/* ---- ends of operations ---- */
+
+static void worker_clear(struct worker *w)
+{
+    assent_txn_free(w->txn);
+    w->txn = NULL;
+    for (int i = 0; i < MICROS_MAX; i++) {
+        free(w->list[i]);
+        w->list[i] = NULL;
+    }
+    w->op = HISTORY_NEVER;
+    w->busy = false;
+}
+
+static void finish(struct worker *w)
+{
+    worker_clear(w);
+    think(w);
+}
+
+static void on_asked(struct call *call)
+{
+    struct worker *w = call->arg;
+    assent_status status = call->session.status;
+    sim_say(w->all->sim, "%s learns of %s: %s", w->client.end.name,
+            sim_txid(&call->session.config.head.txid).text, assent_status_name(status));
+    if (status == ASSENT_OK)
+        history_committed(history(w), w->op, now_ns(w), call->session.commit_ts);
+    else if (!assent_maybe_committed(status))
+        history_aborted(history(w), w->op, now_ns(w));
+    finish(w);
+}
+
+/* The numbers that a read of the committed transaction found. */
+static void note_entry(struct worker *w, uint32_t index, const assent_entry *e)
+{
+    static int64_t numbers[NUMBERS_MAX];
+    uint32_t n = e->found ? numbers_of(e->value, e->value_len, numbers) : 0;
+    if (w->work == WORK_REGISTER_READ && n == 0)
+        numbers[n++] = HISTORY_NIL;
+    if (w->work == WORK_COUNTER_READ && n == 0)
+        numbers[n++] = 0;
+    history_read(history(w), w->op, index, numbers, n);
+}
+
+static void note_accounts(struct worker *w)
+{
+    int64_t balance[WORKLOAD_KEYS_MAX];
+    int accounts = w->all->config.accounts;
+    for (int i = 0; i < accounts; i++) {
+        struct key key = key_of(w->all, "account/", i);
+        balance[i] = HISTORY_NIL;
+        for (size_t e = 0; e < assent_txn_entries(w->txn); e++) {
+            assent_entry entry;
+            assent_txn_entry(w->txn, e, &entry);
+            if (entry.found && entry.key_len == key.len &&
+                memcmp(entry.key, key.text, key.len) == 0)
+                numbers_of(entry.value, entry.value_len, &balance[i]);
+        }
+    }
+    history_read(history(w), w->op, 0, balance, (uint32_t)accounts);
+}
+
+static void note_set(struct worker *w)
+{
+    static int64_t found[NUMBERS_MAX];
+    uint32_t n = 0;
+    for (size_t e = 0; e < assent_txn_entries(w->txn); e++) {
+        assent_entry entry;
+        assent_txn_entry(w->txn, e, &entry);
+        if (entry.truncated || n == NUMBERS_MAX)
+            return; /* not the whole set: no result */
+        if (entry.found)
+            n += numbers_of((const char *)entry.key + entry.key_len - 8, 8, &found[n]);
+    }
+    history_read(history(w), w->op, 0, found, n);
+}
+
+static void note_lists(struct worker *w)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct key key = key_of(w->all, "list/", w->micro[i].key);
+        if (w->micro[i].kind != MICRO_READ || w->list[i] != NULL)
+            continue;
+        for (size_t e = 0; e < assent_txn_entries(w->txn); e++) {
+            assent_entry entry;
+            assent_txn_entry(w->txn, e, &entry);
+            if (entry.key_len == key.len && memcmp(entry.key, key.text, key.len) == 0)
+                note_entry(w, (uint32_t)i, &entry);
+        }
+    }
+}
+
+static void note_results(struct worker *w)
+{
+    assent_entry entry;
+    switch (w->work) {
+    case WORK_READ_ACCOUNTS:
+        note_accounts(w);
+        break;
+    case WORK_SET_READ:
+        note_set(w);
+        break;
+    case WORK_READ_LISTS:
+        note_lists(w);
+        break;
+    case WORK_REGISTER_READ:
+    case WORK_COUNTER_READ:
+        if (assent_txn_entries(w->txn) == 1) {
+            assent_txn_entry(w->txn, 0, &entry);
+            note_entry(w, 0, &entry);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void attempt(struct worker *w);
+
+static void on_commit(struct call *call)
+{
+    struct worker *w = call->arg;
+    struct workload *all = w->all;
+    assent_status status = call->session.status;
+    sim_say(all->sim, "%s ends %s: %s", w->client.end.name, sim_txid(&w->txn->txid).text,
+            assent_status_name(status));
+    if (w->op == HISTORY_NEVER) { /* the funding */
+        /* A check that fails: an attempt without an answer had committed. */
+        all->funded = all->funded || status == ASSENT_OK || status == ASSENT_CHECK_FAILED;
+        finish(w);
+        return;
+    }
+    history_txid(history(w), w->op, &w->txn->txid);
+    if (status == ASSENT_OK) {
+        txn_take_results(w->txn, call->session.results);
+        if (assent_txn_read_status(w->txn) == ASSENT_OK)
+            note_results(w);
+        history_ok(history(w), w->op, now_ns(w), call->session.commit_ts);
+        all->stats.ok++;
+        w->ok = true;
+        finish(w);
+    } else if (assent_maybe_committed(status)) {
+        history_info(history(w), w->op, now_ns(w));
+        all->stats.unknown++;
+        client_ask(&w->client, &w->txn->txid, ASK_TIMEOUT_US, on_asked, w);
+    } else if (assent_retryable(status) && ++w->tries < TRIES_MAX &&
+               (w->work == WORK_TRANSFER || w->work == WORK_READ_ACCOUNTS ||
+                w->work == WORK_COUNTER_ADD || w->work == WORK_SET_ADD)) {
+        w->priority_ms = w->txn->priority_ms;
+        assent_txn_free(w->txn);
+        w->txn = NULL;
+        attempt(w);
+    } else {
+        history_fail(history(w), w->op, now_ns(w));
+        all->stats.failed++;
+        finish(w);
+    }
+}
+
+/* ---- operations ---- */
+
+static void put_number(assent_txn *t, const struct key *key, int64_t value)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%lld", (long long)value);
+    assent_put(t, key->text, key->len, text, (size_t)len);
+}
+
+static void build_append(struct worker *w, int i)
+{
+    const struct micro *m = &w->micro[i];
+    struct key key = key_of(w->all, "list/", m->key);
+    char text[LIST_TEXT_MAX];
+    if (m->kind == MICRO_READ) {
+        if (w->list[i] == NULL)
+            assent_check_absent(w->txn, key.text, key.len);
+        else
+            assent_check_value(w->txn, key.text, key.len, w->list[i], strlen(w->list[i]));
+        return;
+    }
+    const char *old = w->list[i - 1];
+    int len = snprintf(text, sizeof text, "%s%s%lld", old == NULL ? "" : old,
+                       old == NULL ? "" : " ", (long long)m->value);
+    assent_put(w->txn, key.text, key.len, text, (size_t)len);
+}
+
+static void build_cas(struct worker *w, const struct key *key)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%lld", (long long)w->micro[0].other);
+    if (w->micro[0].other == HISTORY_NIL)
+        assent_check_absent(w->txn, key->text, key->len);
+    else
+        assent_check_value(w->txn, key->text, key->len, text, (size_t)len);
+    put_number(w->txn, key, w->micro[0].value);
+}
+
+static void build(struct worker *w)
+{
+    const struct micro *m = &w->micro[0];
+    const assent_bounds not_negative = {.has_lower = true, .lower = 0};
+    struct key key, end;
+    switch (w->work) {
+    case WORK_TRANSFER:
+        key = key_of(w->all, "account/", m->key);
+        assent_add(w->txn, key.text, key.len, -m->value, &not_negative);
+        key = key_of(w->all, "account/", m->other);
+        assent_add(w->txn, key.text, key.len, m->value, NULL);
+        break;
+    case WORK_READ_ACCOUNTS:
+        for (int i = 0; i < w->all->config.accounts; i++) {
+            key = key_of(w->all, "account/", i);
+            assent_read(w->txn, key.text, key.len);
+        }
+        break;
+    case WORK_APPEND:
+        for (int i = 0; i < w->n; i++)
+            build_append(w, i);
+        break;
+    case WORK_READ_LISTS:
+        for (int i = 0; i < w->n; i++) {
+            key = key_of(w->all, "list/", w->micro[i].key);
+            assent_read(w->txn, key.text, key.len);
+        }
+        break;
+    case WORK_REGISTER_WRITE:
+        key = key_of(w->all, "register/", m->key);
+        put_number(w->txn, &key, m->value);
+        break;
+    case WORK_REGISTER_CAS:
+        key = key_of(w->all, "register/", m->key);
+        build_cas(w, &key);
+        break;
+    case WORK_REGISTER_READ:
+        key = key_of(w->all, "register/", m->key);
+        assent_read(w->txn, key.text, key.len);
+        break;
+    case WORK_SET_ADD:
+        key = set_key(w->all, m->value);
+        put_number(w->txn, &key, 1);
+        break;
+    case WORK_SET_READ:
+        key = set_key(w->all, 0);
+        end = set_key(w->all, 99999999);
+        assent_read_range(w->txn, key.text, key.len, end.text, end.len, 0);
+        break;
+    case WORK_COUNTER_ADD:
+        key = key_of(w->all, "counter/", m->key);
+        assent_add(w->txn, key.text, key.len, m->value, NULL);
+        break;
+    case WORK_COUNTER_READ:
+        key = key_of(w->all, "counter/", m->key);
+        assent_read(w->txn, key.text, key.len);
+        break;
+    case WORK_READ_LIST_STRONGLY:
+    case WORKS:
+        break;
+    }
+}
+
+static uint64_t timeout_us(const struct worker *w)
+{
+    return w->all->reading_all ? FINAL_TIMEOUT_US : w->all->config.timeout_us;
+}
+
+static void attempt(struct worker *w)
+{
+    w->txn = txn_new(NULL, w->all->cluster, w->client.end.datacenter);
+    w->txn->priority_ms = w->priority_ms;
+    build(w);
+    client_commit(&w->client, w->txn, timeout_us(w), on_commit, w);
+}
+
+static void invoke(struct worker *w)
+{
+    enum level level = w->work == WORK_READ_LIST_STRONGLY ? LEVEL_STRONG : LEVEL_TRANSACTION;
+    w->op = history_invoke(history(w), (uint32_t)w->index, (uint32_t)w->client.end.datacenter,
+                           level, now_ns(w), w->micro, (uint32_t)w->n);
+    for (int i = 0; i < w->n; i++) {
+        static int64_t numbers[NUMBERS_MAX];
+        if (w->work != WORK_APPEND || w->micro[i].kind != MICRO_READ)
+            continue;
+        uint32_t n = w->list[i] == NULL ? 0 : numbers_of(w->list[i], strlen(w->list[i]), numbers);
+        history_read(history(w), w->op, (uint32_t)i, numbers, n);
+    }
+}
+
+/* ---- reading one key of one placement, strongly ---- */
+
+static struct blob *read_ops(const struct key *key)
+{
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key->text, key->len)};
+    return ops_encode(&op, 1);
+}
+
+/* The text of the value, or NULL. */
+static char *value_of(struct blob *blob)
+{
+    struct results results;
+    char *text = NULL;
+    if (blob == NULL || results_decode(blob, &results) != ASSENT_OK)
+        return NULL;
+    if (results.n == 1 && results.result[0].found) {
+        struct bytes v = results.result[0].value;
+        text = xmalloc(v.len + 1);
+        memcpy(text, v.data, v.len);
+        text[v.len] = '\0';
+    }
+    results_free(&results);
+    return text;
+}
+
+static void read_list(struct worker *w, int i, void (*done)(struct call *call))
+{
+    struct key key = key_of(w->all, "list/", w->micro[i].key);
+    client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
+                read_ops(&key), w->all->config.timeout_us, done, w);
+}
+
+static void on_strong_read(struct call *call)
+{
+    struct worker *w = call->arg;
+    if (call->read.status != ASSENT_OK) {
+        history_fail(history(w), w->op, now_ns(w));
+        finish(w);
+        return;
+    }
+    static int64_t numbers[NUMBERS_MAX];
+    char *text = value_of(call->read.results);
+    uint32_t n = text == NULL ? 0 : numbers_of(text, strlen(text), numbers);
+    free(text);
+    history_read(history(w), w->op, 0, numbers, n);
+    history_ok(history(w), w->op, now_ns(w), 0);
+    finish(w);
+}
+
+/* Before an append: what the lists hold now. The commit checks that it is still so. */
+static void on_looked(struct call *call)
+{
+    struct worker *w = call->arg;
+    if (call->read.status != ASSENT_OK) {
+        finish(w);
+        return;
+    }
+    w->list[w->step] = value_of(call->read.results);
+    if (w->list[w->step] != NULL && strlen(w->list[w->step]) > LIST_TEXT_MAX - 64) {
+        finish(w);
+        return;
+    }
+    do
+        w->step++;
+    while (w->step < w->n && w->micro[w->step].kind != MICRO_READ);
+    if (w->step < w->n) {
+        read_list(w, w->step, on_looked);
+        return;
+    }
+    invoke(w);
+    attempt(w);
+}
+
+/* ---- choosing ---- */
+
+static int64_t some(struct worker *w, int keys)
+{
+    /* Some keys are hot. */
+    uint64_t bound = sim_one_in(w->all->sim, 2) ? (uint64_t)(keys + 2) / 3 : (uint64_t)keys;
+    return (int64_t)sim_below(w->all->sim, bound);
+}
+
+static void choose_lists(struct worker *w)
+{
+    int lists = w->all->config.lists;
+    int want = 1 + (int)sim_below(w->all->sim, lists < 3 ? (uint64_t)lists : 3);
+    uint32_t taken = 0;
+    w->n = 0;
+    while (want-- > 0) {
+        int64_t key = some(w, lists);
+        if ((taken & 1u << key) != 0)
+            continue;
+        taken |= 1u << key;
+        w->micro[w->n++] = (struct micro){.kind = MICRO_READ, .key = key};
+        if (w->work == WORK_APPEND && (w->n == 1 || sim_one_in(w->all->sim, 2)))
+            w->micro[w->n++] =
+                (struct micro){.kind = MICRO_APPEND, .key = key, .value = w->all->next_value++};
+    }
+}
+
+static void choose(struct worker *w)
+{
+    struct workload *all = w->all;
+    struct micro m = {.kind = MICRO_READ};
+    w->n = 1;
+    switch (w->work) {
+    case WORK_TRANSFER:
+        m.kind = MICRO_TRANSFER;
+        m.key = some(w, all->config.accounts);
+        m.other = (m.key + 1 + (int64_t)sim_below(all->sim, (uint64_t)all->config.accounts - 1)) %
+                  all->config.accounts;
+        m.value = 1 + (int64_t)sim_below(all->sim, 40);
+        break;
+    case WORK_REGISTER_WRITE:
+    case WORK_REGISTER_CAS:
+        m.kind = w->work == WORK_REGISTER_CAS ? MICRO_CAS : MICRO_WRITE;
+        m.key = some(w, all->config.registers);
+        m.value = (int64_t)sim_below(all->sim, 5);
+        m.other = sim_one_in(all->sim, 6) ? HISTORY_NIL : (int64_t)sim_below(all->sim, 5);
+        break;
+    case WORK_REGISTER_READ:
+        m.key = some(w, all->config.registers);
+        break;
+    case WORK_SET_ADD:
+        m.kind = MICRO_ADD;
+        m.value = all->next_value++;
+        break;
+    case WORK_COUNTER_ADD:
+        m.kind = MICRO_ADD;
+        m.key = some(w, all->config.counters);
+        m.value = 1 + (int64_t)sim_below(all->sim, 3);
+        break;
+    case WORK_COUNTER_READ:
+        m.key = some(w, all->config.counters);
+        break;
+    case WORK_READ_LIST_STRONGLY:
+        m.key = some(w, all->config.lists);
+        break;
+    case WORK_APPEND:
+    case WORK_READ_LISTS:
+        choose_lists(w);
+        return;
+    case WORK_READ_ACCOUNTS:
+    case WORK_SET_READ:
+    case WORKS:
+        break;
+    }
+    w->micro[0] = m;
+}
+
+static void begin(struct worker *w)
+{
+    w->busy = true;
+    w->ok = false;
+    w->tries = 0;
+    w->priority_ms = 0;
+    w->step = 0;
+    if (w->work == WORK_APPEND) {
+        read_list(w, 0, on_looked);
+        return;
+    }
+    invoke(w);
+    if (w->work == WORK_READ_LIST_STRONGLY)
+        read_list(w, 0, on_strong_read);
+    else
+        attempt(w);
+}
+
+static void fund(struct worker *w)
+{
+    w->busy = true;
+    w->work = WORK_TRANSFER;
+    w->txn = txn_new(NULL, w->all->cluster, w->client.end.datacenter);
+    for (int i = 0; i < w->all->config.accounts; i++) {
+        struct key key = key_of(w->all, "account/", i);
+        assent_check_absent(w->txn, key.text, key.len);
+        put_number(w->txn, &key, WORKLOAD_MONEY);
+    }
+    client_commit(&w->client, w->txn, timeout_us(w), on_commit, w);
+}
+
+/* The final reads, one kind and key after the other, each until it succeeds. */
+static bool choose_final(struct worker *w)
+{
+    const struct workload_config *c = &w->all->config;
+    int step = w->final;
+    struct micro m = {.kind = MICRO_READ};
+    w->n = 1;
+    if (step < c->lists) {
+        w->work = WORK_READ_LISTS;
+        m.key = step;
+    } else if ((step -= c->lists) < c->registers) {
+        w->work = WORK_REGISTER_READ;
+        m.key = step;
+    } else if ((step -= c->registers) < c->counters) {
+        w->work = WORK_COUNTER_READ;
+        m.key = step;
+    } else if ((step -= c->counters) == 0) {
+        w->work = WORK_READ_ACCOUNTS;
+    } else if (step == 1) {
+        w->work = WORK_SET_READ;
+    } else {
+        return false;
+    }
+    w->micro[0] = m;
+    return true;
+}
+
+static void on_think(void *arg)
+{
+    struct worker *w = arg;
+    struct workload *all = w->all;
+    if (all->stopping && !all->reading_all)
+        return;
+    if (!w->client.alive) {
+        client_start(&w->client);
+        think(w);
+        return;
+    }
+    if (!all->funded) {
+        if (w->index == 0)
+            fund(w);
+        else
+            think(w);
+        return;
+    }
+    uint64_t total = 0;
+    for (int i = 0; i < WORKS; i++)
+        total += all->config.weight[i];
+    uint64_t pick = sim_below(all->sim, total);
+    w->work = 0;
+    while (pick >= all->config.weight[w->work])
+        pick -= all->config.weight[w->work++];
+    choose(w);
+    begin(w);
+}
+
+static void on_final(void *arg);
+
+static void think(struct worker *w)
+{
+    if (w->all->reading_all) {
+        w->timer.fire = on_final;
+        sim_at(w->all->sim, &w->timer, w->all->sim->now_us + (w->ok ? 1000 : 300000));
+        return;
+    }
+    uint64_t us = 100 + sim_below(w->all->sim, 2 * w->all->config.think_us + 1);
+    if (!w->all->funded)
+        us += 10000;
+    w->timer.fire = on_think;
+    sim_at(w->all->sim, &w->timer, w->all->sim->now_us + us);
+}
+
+static void on_final(void *arg)
+{
+    struct worker *w = arg;
+    w->final += w->ok;
+    w->ok = false;
+    if (w->all->funded && !choose_final(w)) {
+        w->all->reading_all = false;
+        return;
+    }
+    if (++w->all->final_tries > FINAL_TRIES_MAX) {
+        sim_fail(w->all->sim, "I9", "the final reads do not succeed, although nothing fails");
+        return;
+    }
+    if (w->all->funded)
+        begin(w);
+    else
+        fund(w);
+}
+
+/* ---- set-up ---- */
+
+struct workload *workload_new(struct sim *sim, struct net *net, const struct cluster *cluster,
+                              const struct workload_config *config, struct oracle *oracle)
+{
+    struct workload *all = xcalloc(1, sizeof *all);
+    all->sim = sim;
+    all->cluster = cluster;
+    all->config = *config;
+    all->oracle = oracle;
+    all->next_value = 1;
+    for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
+        all->history[i] = history_new(i, (uint32_t)config->clients);
+    for (int i = 0; i < config->clients; i++) {
+        struct worker *w = &all->worker[i];
+        w->all = all;
+        w->index = i;
+        w->op = HISTORY_NEVER;
+        w->timer = (struct sim_timer){.fire = on_think, .arg = w};
+        client_init(&w->client, sim, net, cluster, &cluster->client[i], i % cluster->datacenters);
+        w->client.watch = oracle_client_watch(oracle);
+        w->client.repeat_one_in = config->repeat_one_in;
+    }
+    return all;
+}
+
+void workload_free(struct workload *all)
+{
+    for (int i = 0; i < all->config.clients; i++) {
+        client_free(&all->worker[i].client);
+        worker_clear(&all->worker[i]);
+        sim_clear(all->sim, &all->worker[i].timer);
+    }
+    for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
+        history_free(all->history[i]);
+    free(all);
+}
+
+void workload_start(struct workload *all)
+{
+    for (int i = 0; i < all->config.clients; i++) {
+        client_start(&all->worker[i].client);
+        think(&all->worker[i]);
+    }
+}
+
+void workload_stop(struct workload *all)
+{
+    all->stopping = true;
+}
+
+bool workload_idle(const struct workload *all)
+{
+    for (int i = 0; i < all->config.clients; i++)
+        if (all->worker[i].busy)
+            return false;
+    return !all->reading_all;
+}
+
+void workload_kill_client(struct workload *all, int client, uint64_t back_after_us)
+{
+    struct worker *w = &all->worker[client];
+    if (!w->client.alive)
+        return;
+    sim_fault(all->sim, SIM_CLIENT_DIED);
+    sim_say(all->sim, "%s dies", w->client.end.name);
+    struct history *h = w->op == HISTORY_NEVER ? NULL : history(w);
+    if (h != NULL && h->op[w->op].result == RESULT_OPEN) {
+        if (w->txn != NULL)
+            history_txid(h, w->op, &w->txn->txid);
+        history_info(h, w->op, now_ns(w));
+    }
+    client_die(&w->client);
+    worker_clear(w);
+    w->timer.fire = on_think;
+    sim_at(all->sim, &w->timer, all->sim->now_us + back_after_us);
+}
+
+void workload_read_all(struct workload *all)
+{
+    struct worker *w = &all->worker[0];
+    all->reading_all = true;
+    if (!w->client.alive)
+        client_start(&w->client);
+    w->ok = false;
+    think(w);
+}
+
+void workload_stats(const struct workload *all, struct workload_stats *out)
+{
+    *out = all->stats;
+}
+
+/* ---- judging ---- */
+
+static void judge(struct workload *all, enum verdict verdict, const struct finding *f)
+{
+    if (verdict == VERDICT_FAILED)
+        sim_fail(all->sim, anomaly_name(f->anomaly), "%s", f->text);
+    else if (verdict == VERDICT_UNJUDGED)
+        sim_say(all->sim, "not judged: %.200s", f->text);
+}
+
+/* Operations without an answer: the oracle knows what became of most. */
+static void resolve(struct workload *all, struct history *h)
+{
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct operation *op = &h->op[i];
+        if (op->result != RESULT_INFO)
+            continue;
+        struct outcome outcome = oracle_outcome(all->oracle, &op->txid);
+        if (outcome.kind == OUTCOME_COMMITTED)
+            history_committed(h, i, (int64_t)all->sim->now_us * 1000, outcome.commit_ts);
+        else if (outcome.kind == OUTCOME_ABORTED)
+            history_aborted(h, i, (int64_t)all->sim->now_us * 1000);
+    }
+}
+
+void workload_check(struct workload *all)
+{
+    struct finding *f = xcalloc(1, sizeof *f);
+    for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++) {
+        history_end(all->history[i], (int64_t)all->sim->now_us * 1000);
+        resolve(all, all->history[i]);
+    }
+    int64_t initial[WORKLOAD_KEYS_MAX];
+    for (int i = 0; i < all->config.accounts; i++)
+        initial[i] = WORKLOAD_MONEY;
+    const struct bank_terms bank = {
+        .accounts = (uint32_t)all->config.accounts, .initial = initial, .bounded = true};
+    judge(all, check_cycles(all->history[WORKLOAD_LIST], f), f);
+    for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
+        judge(all, check_timestamps(all->history[i], f), f);
+    judge(all, check_reads_fresh(all->history[WORKLOAD_LIST], f), f);
+    judge(all, check_register(all->history[WORKLOAD_REGISTER], f), f);
+    judge(all, check_bank(all->history[WORKLOAD_BANK], &bank, f), f);
+    judge(all, check_set(all->history[WORKLOAD_SET], f), f);
+    judge(all, check_counter(all->history[WORKLOAD_COUNTER], f), f);
+    free(f);
+}
