@@ -6,7 +6,7 @@ bindir    ?= $(prefix)/bin
 libdir    ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 
-# One build directory per variant: release (default), asan, ubsan, tsan.
+# One build directory per variant: release (default), asan, ubsan, tsan, coverage.
 VARIANT ?= release
 # V=1 shows the commands.
 V ?= 0
@@ -27,6 +27,7 @@ OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT_ubsan   := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_coverage := -O0 -g --coverage
 DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
 INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
@@ -34,7 +35,7 @@ LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
 # What the shared library needs: no database, no JSON.
 LIB_LDLIBS := $(shell pkg-config --libs libuv msgpack libsodium libcyaml yaml-0.1 libbsd 2>/dev/null) \
               -lpthread
-LDFLAGS += $(filter -fsanitize%,$(OPT_$(VARIANT)))
+LDFLAGS += $(filter -fsanitize% --coverage,$(OPT_$(VARIANT)))
 
 # Folders whose files (but the mains) are objects of one archive; a program takes what it refers to.
 FOLDERS := common wire runtime coordinator participant client chaos
@@ -57,7 +58,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: all sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: all coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -162,6 +163,14 @@ model-small: ## check the protocol's model with spin, and that it finds each rul
 
 model: ## the same with more crashes and recoverers: minutes, 2 GB of memory
 	BUILD=$(BUILD)/model tests/model/run small mutants large
+
+coverage: ## line and branch coverage of cores and storage, by unit tests, scenarios and simulator
+	@$(call install-missing,gcovr)
+	@$(MAKE) --no-print-directory VARIANT=coverage tests
+	SEEDS=$(or $(SEEDS),1000) tests/run build/coverage unit scenario sim
+	gcovr --root . --object-directory build/coverage --exclude-throw-branches \
+	  --filter coordinator/ --filter participant/ --filter 'runtime/(driver|storage|log_store|store_)' \
+	  --exclude '.*/main.c' --exclude-branches-by-pattern '.*(HASH_|RB_|TAILQ_).*' --branches --print-summary $(GCOVR)
 
 PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
 $(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)

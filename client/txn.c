@@ -129,8 +129,6 @@ static void part_add(struct txn_part *part, uint32_t index, const struct txn_op 
     part->op[part->n++] = index;
     part->size += op->size;
     part->writes |= op_is_write(op->op.kind);
-    part->reads |=
-        op->op.kind == OP_READ_KEY || op->op.kind == OP_READ_RANGE || op->op.returns_value;
 }
 
 /* ---- adding ---- */
@@ -400,7 +398,7 @@ static node_id replica_for_value(const assent_txn *t, const struct placement *p)
     return p->replica[0];
 }
 
-static struct blob *part_encode(const assent_txn *t, const struct txn_part *part)
+static struct blob *part_encode(const assent_txn *t, struct txn_part *part)
 {
     struct op *op = xcalloc(part->n, sizeof *op);
     for (uint32_t k = 0; k < part->n; k++) {
@@ -408,6 +406,8 @@ static struct blob *part_encode(const assent_txn *t, const struct txn_part *part
         op[k] = kept->op;
         if (op[k].returns_value)
             op[k].returns_value = replica_for_value(t, kept->placement) == part->node;
+        part->reads |=
+            op[k].kind == OP_READ_KEY || op[k].kind == OP_READ_RANGE || op[k].returns_value;
     }
     struct blob *blob = ops_encode(op, part->n);
     free(op);

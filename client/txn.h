@@ -22,7 +22,7 @@ struct txn_op {
 struct txn_part {
     node_id node;
     bool writes;
-    bool reads;
+    bool reads; /* since the seal: results must come from it */
     uint32_t n, cap;
     uint32_t *op;
     size_t size;

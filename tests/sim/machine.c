@@ -44,6 +44,12 @@ void machine_set_rate(struct machine *m, int32_t ppm)
     m->rate_ppm = ppm;
 }
 
+void machine_right_clock(struct machine *m)
+{
+    machine_set_rate(m, 0);
+    m->wall_offset_ms = (int64_t)(m->sim->now_us / 1000) - (int64_t)(m->base_us / 1000);
+}
+
 uint64_t machine_wall_ms(const struct machine *m)
 {
     return MACHINE_WALL_START_MS + (uint64_t)m->wall_offset_ms +

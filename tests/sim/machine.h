@@ -76,6 +76,8 @@ void machine_crash(struct machine *m, enum disks_loss loss);
 void machine_stop(struct machine *m);
 void machine_pause(struct machine *m, uint64_t until_us);
 void machine_set_rate(struct machine *m, int32_t ppm);
+/* The wall clock shows the time again, and runs as it should. */
+void machine_right_clock(struct machine *m);
 uint64_t machine_wall_ms(const struct machine *m);
 
 bool machine_is_coordinator(const struct machine *m);

@@ -136,9 +136,21 @@ static void pause_machine(struct nemesis *n)
     net_pause(&m->end, true);
 }
 
+/* Participants as they come, and at most F coordinators, or the only one: against more wrong clocks
+ * nothing but time helps. */
+static struct machine *some_clock(struct nemesis *n)
+{
+    int f = (n->config->coordinators - 1) / 2;
+    struct machine *m;
+    do
+        m = some_machine(n);
+    while (machine_is_coordinator(m) && m - n->machine >= (f > 0 ? f : 1));
+    return m;
+}
+
 static void clock_rate(struct nemesis *n)
 {
-    struct machine *m = some_machine(n);
+    struct machine *m = some_clock(n);
     int32_t ppm = (int32_t)sim_between(n->sim, 1, 100000);
     bool slow = sim_one_in(n->sim, 2);
     sim_fault(n->sim, slow ? SIM_CLOCK_SLOW : SIM_CLOCK_FAST);
@@ -147,7 +159,7 @@ static void clock_rate(struct nemesis *n)
 
 static void clock_jump(struct nemesis *n)
 {
-    struct machine *m = some_machine(n);
+    struct machine *m = some_clock(n);
     int64_t ms = (int64_t)sim_between(n->sim, 1, sim_one_in(n->sim, 4) ? 600000 : 6000);
     bool back = sim_one_in(n->sim, 2);
     sim_fault(n->sim, back ? SIM_CLOCK_JUMPED_BACK : SIM_CLOCK_JUMPED_AHEAD);
@@ -527,8 +539,7 @@ void nemesis_stop(struct nemesis *n, uint64_t down)
         struct machine *m = &n->machine[i];
         disks_disarm(n->disks, m->dir);
         disks_set_room(n->disks, m->dir, UINT64_MAX);
-        machine_set_rate(m, 0);
-        m->wall_offset_ms = 0;
+        machine_right_clock(m);
         n->start_at_us[i] = n->sim->now_us + sim_below(n->sim, 200000);
         if ((down >> i & 1) != 0)
             machine_crash(m, DISKS_LOSE_POWER);
