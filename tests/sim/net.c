@@ -355,8 +355,6 @@ void net_init(struct net *n, struct sim *sim)
 
 void net_free(struct net *n)
 {
-    for (int i = 0; i < n->ends; i++)
-        net_stop(n->end[i], true);
     sim_clear(n->sim, &n->tick);
 }
 

@@ -67,6 +67,7 @@ struct net {
 };
 
 void net_init(struct net *n, struct sim *sim);
+/* All ends are down, and may be gone. */
 void net_free(struct net *n);
 /* The end is the caller's, filled up to `arg`; it starts down. */
 void net_add(struct net *n, struct net_end *e);
