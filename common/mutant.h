@@ -82,12 +82,13 @@
     X(REPLICA_MISSES_WRITE, "a write does not go to the last replica of its key")                  \
     /* storage */                                                                                  \
     X(POSITION_NOT_MOVED, "the log is replayed over tables that have it already")                  \
-    X(TAIL_NOT_WRITTEN, "a commit does not wait for anything durable")                             \
+    X(TAIL_NOT_WRITTEN, "a commit waits for nothing durable")                                      \
     X(WAL_NOT_SYNCED, "the tail forgets what is not synced elsewhere")                             \
     X(TAIL_NOT_RESTORED, "rows that only the tail has are not put back")                           \
     X(WRITE_ERROR_IGNORED, "a failed write of the tail counts as a success")                       \
     X(DISK_FULL_IS_OK, "jobs that a full disk has refused are reported as done")                   \
-    X(CHAIN_NOT_CHECKED, "rows of the log are believed without a look at their chain")             \
+    X(TAIL_SUM_NOT_CHECKED, "a torn or damaged entry of the tail is believed")                     \
+    X(PAGE_SUM_NOT_CHECKED, "a damaged page of the database is believed")                          \
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \
     X(CLIENT_UNKNOWN_IS_ABORT, "a client without an answer believes that it was aborted")          \

@@ -27,7 +27,7 @@ static const struct sm_state txn_states[] = {
     [TXN_PROMISING] = {"PROMISING", SM_TO(TXN_KNOWN) | SM_TO(TXN_PROPOSING) | SM_TO(TXN_BACKOFF) |
                                         SM_TO(TXN_DECIDED)},
     [TXN_PROPOSING] = {"PROPOSING", SM_TO(TXN_BACKOFF) | SM_TO(TXN_DECIDED)},
-    [TXN_BACKOFF] = {"BACKOFF", SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
+    [TXN_BACKOFF] = {"BACKOFF", SM_TO(TXN_KNOWN) | SM_TO(TXN_PROMISING) | SM_TO(TXN_DECIDED)},
     [TXN_ONE_PHASE] = {"ONE_PHASE", SM_TO(TXN_ONE_ASKING) | SM_TO(TXN_DECIDED)},
     [TXN_ONE_ASKING] = {"ONE_ASKING", SM_TO(TXN_DECIDED)},
     [TXN_DECIDED] = {"DECIDED", SM_TO(TXN_FINISHED)},
@@ -52,6 +52,7 @@ struct txn *txn_add(struct coordinator *c, const struct tx_head *head)
     struct txn *t = xcalloc(1, sizeof *t);
     t->head = *head;
     t->state = TXN_KNOWN;
+    t->round_seen = c->round_removed;
     t->timer.kind = TIMER_TXN;
     t->timer.owner = t;
     TAILQ_INIT(&t->waiters);
@@ -64,6 +65,8 @@ struct txn *txn_add(struct coordinator *c, const struct tx_head *head)
 
 void txn_remove(struct coordinator *c, struct txn *t)
 {
+    if (t->round_seen > c->round_removed)
+        c->round_removed = t->round_seen;
     timer_clear(&c->timers, &t->timer);
     waiters_free(c, t);
     lead_free(c, t);
@@ -188,7 +191,8 @@ static bool restore_acceptor(struct coordinator *c, const struct record *record)
         return true;
     if (!MUTANT(RESTORED_WITHOUT_PROMISE))
         t->promised = a.promised;
-    t->round_seen = a.promised.round;
+    if (a.promised.round > t->round_seen)
+        t->round_seen = a.promised.round;
     t->whole_abort = a.whole_abort;
     t->whole_ballot = a.whole_ballot;
     t->has_record = true;

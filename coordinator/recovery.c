@@ -39,10 +39,10 @@ static uint64_t ask(struct coordinator *c, const struct txn *t, node_id only)
 
 void recovery_asked(struct coordinator *c, struct txn *t, bool in_doubt)
 {
-    if (t->state == TXN_ASKING) {
+    if (t->recovery != NULL)
         t->recovery->in_doubt |= in_doubt;
+    if (t->state == TXN_ASKING)
         t->recovery->unasked = false;
-    }
     if (t->state != TXN_KNOWN)
         return; /* collecting, or already on its way */
     if (MUTANT(NO_RECORD_IS_ABORT) && !t->has_record) {
@@ -198,6 +198,18 @@ static void propose(struct coordinator *c, struct txn *t)
     msg_unref(m);
 }
 
+/* Nothing is decided: who waits is told EXPIRED. */
+static void give_up(struct coordinator *c, struct txn *t)
+{
+    if (t->lead != NULL)
+        answer_result(c, t, (struct addr){0, t->lead->conn}, ASSENT_EXPIRED);
+    lead_free(c, t);
+    answer_expired(c, t);
+    free(t->recovery);
+    t->recovery = NULL;
+    stop_asking(c, t);
+}
+
 /* F+1 acceptors have forgotten it. They take part in nothing any more, so no ballot can decide it;
  * and if it has ever committed one of them has forgotten that, so every participant had settled:
  * one that is in doubt may abort. */
@@ -209,13 +221,7 @@ static void presume(struct coordinator *c, struct txn *t)
         m->decide.participants = t->participants;
         coordinator_send(c, t->participants.id[i], m);
     }
-    if (t->lead != NULL)
-        answer_result(c, t, (struct addr){0, t->lead->conn}, ASSENT_EXPIRED);
-    lead_free(c, t);
-    answer_expired(c, t);
-    free(t->recovery);
-    t->recovery = NULL;
-    stop_asking(c, t);
+    give_up(c, t);
     if (t->has_record && below_watermark(c, &t->head.txid))
         settle_finish_old(c, t);
     else
@@ -326,8 +332,17 @@ void recovery_timer(struct coordinator *c, struct txn *t)
         else
             recovery_start(c, t);
         break;
-    case TXN_WAITING:
     case TXN_BACKOFF:
+        /* W has passed it meanwhile, and too few answer who have not forgotten: whoever is still in
+         * doubt asks again */
+        if (below_watermark(c, &t->head.txid) && !t->recovery->in_doubt) {
+            give_up(c, t);
+            txn_drop_if_empty(c, t);
+            break;
+        }
+        recovery_start(c, t);
+        break;
+    case TXN_WAITING:
         recovery_start(c, t);
         break;
     case TXN_PROMISING:

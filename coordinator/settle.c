@@ -4,7 +4,8 @@
  *
  *   S1  an outcome that is known never changes (I1); a second, different one stops the process
  *   S2  FINISHED is emitted only when every participant is known to have settled (I8), or nobody
- * can be in doubt: an abort of the whole transaction whose participants nobody knows */
+ * can be in doubt: an abort of the whole transaction whose participants nobody knows; or when it
+ * decides nothing any more: a bare promise below W, a record that F+1 others have forgotten */
 #include "coordinator/txn.h"
 
 #include <stdlib.h>
@@ -240,7 +241,7 @@ void settle_decided(struct coordinator *c, struct txn *t, node_id participant)
         return;
     t->settled |= UINT64_C(1) << i;
     bool all = t->settled == participants_all(&t->participants) || MUTANT(FORGETS_UNSETTLED);
-    if (all && t->decider) {
+    if (all) { /* the decider or not: each has said so here */
         forget_later(c, t);
         settle_finish(c, t);
     }

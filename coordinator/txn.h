@@ -13,7 +13,7 @@
  *     |   INQUIRE, OUTCOME, overdue         |deadline                       |        |
  *     |    \--> ASKING --home is silent--> PROMISING <------its turn--------/        |
  *     |           \--home leads--> KNOWN    |  ^ \--> BACKOFF (REJECTED, silence)    |
- *     |<----------F+1 have forgotten it-----|  |                                     |
+ *     |<--F+1 have forgotten it, below W----|--|                                     |
  *     |                                     v  |                                     |
  *     |                                  PROPOSING ------ F+1 ACCEPTED --------------|
  *     +---- DECIDE or FORGET from elsewhere (any state) -----------------------------+
@@ -153,6 +153,8 @@ struct coordinator {
     struct forget_entry forget[FORGET_MAX];
     uint16_t forget_n;
     uint32_t leading;
+    uint32_t
+        round_removed; /* greatest round of what left memory and may come back: no ballot twice */
     bool stopping;
     struct coordinator_stats stats;
 };

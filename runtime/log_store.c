@@ -195,7 +195,7 @@ static bool tail_fits(const struct store_tail *tail, const struct store_position
  * onto it. */
 static const char *verify_row(struct log_store *s, const struct store_row *row, int *next)
 {
-    const char *fault = MUTANT(CHAIN_NOT_CHECKED) ? NULL : store_row_fault(&s->tip, row);
+    const char *fault = store_row_fault(&s->tip, row);
     if (fault == NULL && record_kind_known(row->kind)) {
         if (!store_row_advance(&s->tip, row))
             return "it is no valid incarnation";

@@ -54,6 +54,7 @@ struct node {
     bool up;
     uint32_t incarnation;
     int64_t clock_ms; /* how far its wall clock is ahead */
+    bool stalled;     /* its disk stores nothing by itself */
     struct coordinator *coordinator;
     struct participant *participant;
     TAILQ_HEAD(, fake_claim) claims;
@@ -541,7 +542,7 @@ static void settle(struct world *w)
         struct packet *p = TAILQ_FIRST(&w->packets);
         bool moved = false;
         for (int i = 0; i < NODES && !moved; i++)
-            moved = store_one(w, &w->node[i]);
+            moved = !w->node[i].stalled && store_one(w, &w->node[i]);
         if (!moved && p == NULL)
             return;
         if (moved)
@@ -644,6 +645,7 @@ static void node_boot(struct world *w, struct node *n)
     struct effects effects;
     effects_init(&effects);
     n->up = true;
+    n->stalled = false;
     n->incarnation++;
     uint64_t wall = wall_ms(w, n->clock_ms);
     if (n->index < COORDINATORS) {
@@ -940,6 +942,8 @@ static void command_node(struct world *w, const char *what, int i)
     } else if (strcmp(what, "store") == 0) {
         if (!store_one(w, n))
             say(w, "  nothing to store\n");
+    } else if (strcmp(what, "stall") == 0) {
+        n->stalled = true;
     } else if (strcmp(what, "cut") == 0) {
         peers_event(w, i, EVENT_PEER_DOWN);
         w->cut[i] = true;
@@ -952,7 +956,8 @@ static void command_node(struct world *w, const char *what, int i)
 void world_command(struct world *w, const char *line, struct writer *trace)
 {
     char copy[256], *save = NULL, *word[WORDS + 1] = {0};
-    static const char *const node_commands[] = {"crash", "restart", "store", "cut", "heal"};
+    static const char *const node_commands[] = {"crash", "restart", "store",
+                                                "stall", "cut",     "heal"};
     w->trace = trace;
     snprintf(copy, sizeof copy, "%s", line);
     for (int i = 0; i < WORDS; i++)

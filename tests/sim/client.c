@@ -5,6 +5,9 @@
 
 #include "tests/sim/machine.h"
 
+#define STRAY_US      3000000u
+#define STRAY_LATE_US 30000000u
+
 /* A COMMIT that is sent once more, after the first. */
 struct stray {
     LIST_ENTRY(stray) link;
@@ -56,7 +59,8 @@ static void stray_send(struct client *c, struct msg *m, bool decided)
     s->msg = msg_ref(m);
     s->to = to;
     LIST_INSERT_HEAD(&c->strays, s, link);
-    sim_at(c->sim, &s->timer, c->sim->now_us + sim_below(c->sim, 3000000));
+    uint64_t most_us = sim_one_in(c->sim, 4) ? STRAY_LATE_US : STRAY_US;
+    sim_at(c->sim, &s->timer, c->sim->now_us + sim_below(c->sim, most_us));
 }
 
 /* ---- calls ---- */

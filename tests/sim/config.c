@@ -60,6 +60,12 @@ void sim_config_draw(struct sim_config *c, uint64_t seed, int scale)
         c->does[i] = one_in(p, 4);
     c->does[prng_below(p, NEMESIS_KINDS)] = true;
     draw_workload(&c->workload, p, c->participants);
+    if (one_in(p, 4)) { /* the watermark is close behind */
+        c->txid_skew_ms = (uint32_t)(500 + c->workload.timeout_us / 1000);
+        c->retention_ms = 4 * c->txid_skew_ms;
+    }
+    if (one_in(p, 5)) /* who is in doubt is impatient */
+        c->in_doubt_ms = (uint32_t)between(p, 5, 200);
 }
 
 /* ---- the cluster file ---- */

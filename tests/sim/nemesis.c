@@ -77,10 +77,19 @@ static void start_later(struct nemesis *n, const struct machine *m, uint64_t us)
     n->start_at_us[m - n->machine] = n->sim->now_us + us;
 }
 
+/* Half of the time what the machine has sent last is lost with it. */
+static void lose_messages(struct nemesis *n, struct machine *m)
+{
+    bool lost = sim_one_in(n->sim, 2);
+    while (lost)
+        lost = net_reset(n->net, &m->end);
+}
+
 static void crash(struct nemesis *n, struct machine *m, enum disks_loss loss)
 {
     sim_say(n->sim, "%s %s", m->self->name, loss == DISKS_LOSE_POWER ? "loses power" : "is killed");
     sim_fault(n->sim, loss == DISKS_LOSE_POWER ? SIM_POWER_LOST : SIM_PROCESS_KILLED);
+    lose_messages(n, m);
     machine_crash(m, loss);
     start_later(n, m, a_while(n));
 }
@@ -98,6 +107,7 @@ static void all_lose_power(struct nemesis *n)
 static void undo_storm(struct harm *h)
 {
     struct nemesis *n = h->nemesis;
+    lose_messages(n, h->machine);
     machine_crash(h->machine, sim_one_in(n->sim, 2) ? DISKS_LOSE_POWER : DISKS_LOSE_PROCESS);
     start_later(n, h->machine, sim_below(n->sim, 50000));
     if (--h->left > 0 && !n->stopped) {
@@ -544,6 +554,12 @@ void nemesis_stop(struct nemesis *n, uint64_t down)
         if ((down >> i & 1) != 0)
             machine_crash(m, DISKS_LOSE_POWER);
     }
+}
+
+void nemesis_restart_all(struct nemesis *n)
+{
+    for (int i = 0; i < n->machines; i++)
+        machine_crash(&n->machine[i], DISKS_LOSE_PROCESS);
 }
 
 void nemesis_release(struct nemesis *n)

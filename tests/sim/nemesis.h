@@ -16,5 +16,7 @@ void nemesis_start(struct nemesis *n);
  * bit is set in `down` (by index), which stay away until nemesis_release. */
 void nemesis_stop(struct nemesis *n, uint64_t down);
 void nemesis_release(struct nemesis *n);
+/* After nemesis_stop: all machines are killed once more, and started again. */
+void nemesis_restart_all(struct nemesis *n);
 
 #endif

@@ -10,8 +10,10 @@
 #include "coordinator/record.h"
 #include "participant/record.h"
 
-#define IDS_MAX     24 /* node ids of a simulated cluster are small */
-#define BALLOTS_MAX 64 /* accepted (participant, ballot) pairs of one transaction */
+#define IDS_MAX      24  /* node ids of a simulated cluster are small */
+#define BALLOTS_MAX  256 /* accepted (participant, ballot, vote) of one transaction */
+#define ATTEMPTS_MAX 128 /* ballots that recoverers of one transaction have used */
+#define WHOLE        0   /* in place of a participant: all of them */
 
 /* What one participant has durably, and has said. */
 struct branch_seen {
@@ -29,11 +31,19 @@ struct acceptor_seen {
     bool forgot; /* and has said so: takes part in nothing any more */
 };
 
-/* Which acceptors durably accepted "prepared" of a participant at a ballot. */
+/* Which acceptors durably accepted this vote of a participant at a ballot. */
 struct quorum_seen {
     node_id participant;
     struct ballot ballot;
+    enum vote_kind vote;
     uint32_t acceptors;
+};
+
+/* When a ballot was used, to ask for promises and to propose. */
+struct attempt_seen {
+    struct ballot ballot;
+    bool proposing;
+    uint64_t at_us;
 };
 
 struct seen {
@@ -46,6 +56,8 @@ struct seen {
     struct acceptor_seen acceptor[IDS_MAX];
     int quorums;
     struct quorum_seen quorum[BALLOTS_MAX];
+    int attempts;
+    struct attempt_seen attempt[ATTEMPTS_MAX];
 };
 
 struct oracle {
@@ -106,13 +118,36 @@ static void learn_participants(struct oracle *o, struct seen *t, const struct pa
 
 /* ---- outcomes: I1, I2, I4, timestamps ---- */
 
-static bool has_quorum(const struct oracle *o, const struct seen *t, node_id participant)
+static bool has_quorum(const struct oracle *o, const struct seen *t, node_id participant,
+                       enum vote_kind vote)
 {
     for (int i = 0; i < t->quorums; i++)
-        if (t->quorum[i].participant == participant &&
+        if (t->quorum[i].participant == participant && t->quorum[i].vote == vote &&
             __builtin_popcount(t->quorum[i].acceptors) > o->f)
             return true;
     return false;
+}
+
+/* Whether anybody has learnt it or not. */
+static bool is_committed(const struct oracle *o, const struct seen *t)
+{
+    bool chosen = t->participants.n > 0 && txid_route(&t->txid) == 0;
+    for (int i = 0; i < t->participants.n; i++)
+        chosen = chosen && has_quorum(o, t, t->participants.id[i], VOTE_PREPARED);
+    return chosen || t->outcome.kind == OUTCOME_COMMITTED;
+}
+
+/* Whether or not anybody has learnt it: what F+1 acceptors have accepted in one ballot is chosen.
+ */
+static void check_chosen(struct oracle *o, const struct seen *t)
+{
+    bool whole = has_quorum(o, t, WHOLE, VOTE_ABORTED);
+    for (int i = 0; i < t->participants.n; i++) {
+        node_id p = t->participants.id[i];
+        if ((whole || has_quorum(o, t, p, VOTE_ABORTED)) && has_quorum(o, t, p, VOTE_PREPARED))
+            sim_fail(o->sim, "chosen", "%s: both votes of participant %u are chosen",
+                     sim_txid(&t->txid).text, (unsigned)p);
+    }
 }
 
 static void check_committed(struct oracle *o, const struct seen *t, hlc_ts commit_ts)
@@ -131,7 +166,7 @@ static void check_committed(struct oracle *o, const struct seen *t, hlc_ts commi
                      id, (unsigned)p);
         if (b->prepare_ts > greatest)
             greatest = b->prepare_ts;
-        if (!one_phase && !has_quorum(o, t, p))
+        if (!one_phase && !has_quorum(o, t, p, VOTE_PREPARED))
             sim_fail(o->sim, "I4",
                      "%s is committed, and the vote of participant %u is not durable at F+1 "
                      "acceptors in one ballot",
@@ -168,11 +203,12 @@ static void tell(struct oracle *o, struct seen *t, struct outcome outcome, const
 /* ---- records ---- */
 
 static void note_quorum(struct oracle *o, struct seen *t, node_id acceptor, node_id participant,
-                        struct ballot ballot)
+                        struct ballot ballot, enum vote_kind vote)
 {
     int i = 0;
     while (i < t->quorums &&
-           (t->quorum[i].participant != participant || !ballot_equal(t->quorum[i].ballot, ballot)))
+           (t->quorum[i].participant != participant || t->quorum[i].vote != vote ||
+            !ballot_equal(t->quorum[i].ballot, ballot)))
         i++;
     if (i == BALLOTS_MAX) {
         sim_fail(o->sim, "oracle", "%s: more ballots than the oracle can hold",
@@ -180,8 +216,11 @@ static void note_quorum(struct oracle *o, struct seen *t, node_id acceptor, node
         return;
     }
     if (i == t->quorums)
-        t->quorum[t->quorums++] = (struct quorum_seen){participant, ballot, 0};
+        t->quorum[t->quorums++] = (struct quorum_seen){participant, ballot, vote, 0};
+    uint32_t before = t->quorum[i].acceptors;
     t->quorum[i].acceptors |= 1u << acceptor;
+    if (t->quorum[i].acceptors != before)
+        check_chosen(o, t);
 }
 
 static void durable_acceptance(struct oracle *o, struct seen *t, const struct machine *m,
@@ -204,9 +243,18 @@ static void durable_acceptance(struct oracle *o, struct seen *t, const struct ma
         sim_fail(o->sim, "forgotten", "%s has said that it has forgotten %s, and takes part again",
                  m->self->name, sim_txid(&t->txid).text);
     learn_participants(o, t, &now.participants);
-    for (int i = 0; i < now.participants.n; i++)
-        if (now.accepted[i].vote.kind == VOTE_PREPARED)
-            note_quorum(o, t, m->self->id, now.participants.id[i], now.accepted[i].ballot);
+    for (int i = 0; i < now.participants.n; i++) {
+        const struct accepted *held = &now.accepted[i];
+        bool had = a->record.participants.n > 0 && a->record.accepted[i].vote.kind != VOTE_NONE;
+        if (held->vote.kind == VOTE_NONE)
+            continue;
+        if (!o->replaying && a->any && !had && ballot_compare(held->ballot, a->record.promised) < 0)
+            sim_fail(o->sim, "promise", "%s accepts a vote for %s below its promise", m->self->name,
+                     sim_txid(&t->txid).text);
+        note_quorum(o, t, m->self->id, now.participants.id[i], held->ballot, held->vote.kind);
+    }
+    if (now.whole_abort)
+        note_quorum(o, t, m->self->id, WHOLE, now.whole_ballot, VOTE_ABORTED);
     a->any = true;
     a->record = now;
 }
@@ -216,10 +264,11 @@ static void durable_finished(struct oracle *o, struct seen *t, const struct mach
 {
     struct outcome outcome;
     t->acceptor[m->self->id].finished = true;
-    if (!finished_record_decode(record, &outcome) || outcome.kind == OUTCOME_NONE)
+    if (!finished_record_decode(record, &outcome))
         return;
     tell(o, t, outcome, m->self->name);
-    for (int i = 0; i < t->participants.n && outcome.kind == OUTCOME_COMMITTED; i++)
+    bool committed = is_committed(o, t);
+    for (int i = 0; i < t->participants.n && committed; i++)
         if (t->branch[t->participants.id[i]].settled != OUTCOME_COMMITTED)
             sim_fail(o->sim, "I8", "%s forgets %s, and participant %u has not settled",
                      m->self->name, sim_txid(&t->txid).text, (unsigned)t->participants.id[i]);
@@ -356,6 +405,23 @@ static void sent_accepted(struct oracle *o, struct seen *t, const struct machine
                  m->self->name, sim_txid(&t->txid).text);
 }
 
+/* All messages of one use leave at the same time. */
+static void sent_ballot(struct oracle *o, struct seen *t, const struct machine *m,
+                        struct ballot ballot, bool proposing)
+{
+    for (int i = 0; i < t->attempts; i++) {
+        const struct attempt_seen *a = &t->attempt[i];
+        if (!ballot_equal(a->ballot, ballot) || a->proposing != proposing)
+            continue;
+        if (a->at_us != o->sim->now_us)
+            sim_fail(o->sim, "ballot", "%s uses a ballot for %s twice", m->self->name,
+                     sim_txid(&t->txid).text);
+        return;
+    }
+    if (t->attempts < ATTEMPTS_MAX)
+        t->attempt[t->attempts++] = (struct attempt_seen){ballot, proposing, o->sim->now_us};
+}
+
 static void sent_promise(struct oracle *o, struct seen *t, const struct machine *m,
                          const struct msg *msg)
 {
@@ -384,13 +450,28 @@ static void sent_decided(struct oracle *o, const struct seen *t, const struct ma
                  m->self->name, sim_txid(&t->txid).text);
 }
 
+static bool is_abort(assent_status status)
+{
+    return status >= ASSENT_CONFLICT && status <= ASSENT_MISMATCH;
+}
+
+/* A participant's, about a transaction that it decides alone. */
+static void sent_result(struct oracle *o, const struct seen *t, const struct machine *m,
+                        const struct msg *msg)
+{
+    if (!machine_is_coordinator(m) && is_abort(msg->result.status) &&
+        t->branch[m->self->id].settled != OUTCOME_ABORTED)
+        sim_fail(o->sim, "durable", "%s answers aborted for %s, and has no record of it",
+                 m->self->name, sim_txid(&t->txid).text);
+}
+
 static void result(struct oracle *o, const struct msg *msg, const char *by)
 {
     assent_status status = msg->result.status;
     if (status == ASSENT_OK)
         tell(o, see(o, &msg->head.txid),
              (struct outcome){OUTCOME_COMMITTED, msg->result.commit_ts, 0}, by);
-    else if (status >= ASSENT_CONFLICT && status <= ASSENT_MISMATCH)
+    else if (is_abort(status))
         tell(o, see(o, &msg->head.txid), (struct outcome){.kind = OUTCOME_ABORTED}, by);
 }
 
@@ -414,7 +495,11 @@ static void on_sent(void *arg, struct machine *m, struct addr to, const struct m
     case MSG_PROMISE:
         sent_promise(o, t, m, msg);
         break;
+    case MSG_PROMISE_ASK:
+        sent_ballot(o, t, m, msg->promise_ask.ballot, false);
+        break;
     case MSG_PROPOSE:
+        sent_ballot(o, t, m, msg->propose.ballot, true);
         o->stats.recovered++;
         break;
     case MSG_DECIDE:
@@ -425,6 +510,7 @@ static void on_sent(void *arg, struct machine *m, struct addr to, const struct m
         sent_decided(o, t, m, msg);
         break;
     case MSG_RESULT:
+        sent_result(o, t, m, msg);
         result(o, msg, m->self->name);
         break;
     default:

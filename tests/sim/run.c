@@ -10,6 +10,9 @@
 #define LOOK_US      100000u
 #define START_ALL_US 20000u /* the first starts are spread over so much */
 #define FINAL_US     UINT64_C(120000000)
+#define DECIDED_US   5000000u /* without faults F+1 coordinators need less to decide everything */
+#define RESTARTED_US 3000000u
+#define QUESTIONS    12 /* about old transactions, at the end */
 
 struct run {
     struct sim sim;
@@ -121,6 +124,9 @@ static uint64_t some_stay_away(struct run *r)
 {
     uint64_t down = 0, f = ((uint64_t)r->config.coordinators - 1) / 2;
     uint64_t count = sim_below(&r->sim, f + 1);
+    /* Who was away for longer than the retention may be needed: others may have forgotten. */
+    if (r->config.retention_ms * UINT64_C(1000) < r->config.duration_us + DECIDED_US)
+        return 0;
     while (count-- > 0)
         down |= UINT64_C(1) << sim_below(&r->sim, (uint64_t)r->config.coordinators);
     return down;
@@ -167,6 +173,20 @@ static bool idle(const struct run *r)
     return workload_idle(r->workload);
 }
 
+/* Later, when some or all is forgotten: whatever is answered must still be what was decided. */
+static void ask_again(struct run *r)
+{
+    uint64_t later_us = sim_below(&r->sim, 2 * r->config.retention_ms * UINT64_C(1000));
+    run_until(r, r->sim.now_us + later_us, NULL);
+    if (sim_one_in(&r->sim, 2)) {
+        nemesis_restart_all(r->nemesis);
+        run_until(r, r->sim.now_us + RESTARTED_US, NULL);
+    }
+    workload_ask_again(r->workload, QUESTIONS);
+    if (!run_until(r, r->sim.now_us + FINAL_US, idle))
+        sim_fail(&r->sim, "I9", "the questions at the end do not end");
+}
+
 void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_result *result)
 {
     struct run *r = xcalloc(1, sizeof *r);
@@ -182,6 +202,7 @@ void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_r
     workload_read_all(r->workload);
     if (!run_until(r, r->sim.now_us + FINAL_US, idle))
         sim_fail(&r->sim, "I9", "the final reads do not end");
+    ask_again(r);
     if (!r->sim.failed)
         workload_check(r->workload);
     memset(result, 0, sizeof *result);

@@ -40,6 +40,7 @@ struct worker {
     int n;
     struct micro micro[MICROS_MAX];
     char *list[MICROS_MAX]; /* text of what was found; NULL: no such key */
+    bool ranges;            /* lists are read as ranges of all that a placement has */
     int step;               /* of the look at the lists */
     int final;              /* of workload_read_all: which read comes next */
     bool ok;                /* the last operation was */
@@ -57,6 +58,7 @@ struct workload {
     bool stopping;
     bool reading_all;
     int final_tries;
+    int asking_again; /* questions of workload_ask_again that are under way */
     struct workload_stats stats;
 };
 
@@ -100,6 +102,14 @@ static struct key set_key(const struct workload *all, int64_t number)
     key.len = (size_t)snprintf(key.text, sizeof key.text, "%sset/%08lld", all->config.prefix[0],
                                (long long)number);
     return key;
+}
+
+/* All lists of a placement are in [from, end). */
+static void list_range(const struct workload *all, int prefix, struct key *from, struct key *end)
+{
+    from->len =
+        (size_t)snprintf(from->text, sizeof from->text, "%slist/", all->config.prefix[prefix]);
+    end->len = (size_t)snprintf(end->text, sizeof end->text, "%slist0", all->config.prefix[prefix]);
 }
 
 static int64_t now_ns(const struct worker *w)
@@ -210,14 +220,20 @@ static void note_lists(struct worker *w)
 {
     for (int i = 0; i < w->n; i++) {
         struct key key = key_of(w->all, "list/", w->micro[i].key);
+        bool seen = !w->ranges; /* who is not in a range is not there at all */
         if (w->micro[i].kind != MICRO_READ || w->list[i] != NULL)
             continue;
         for (size_t e = 0; e < assent_txn_entries(w->txn); e++) {
             assent_entry entry;
             assent_txn_entry(w->txn, e, &entry);
-            if (entry.key_len == key.len && memcmp(entry.key, key.text, key.len) == 0)
-                note_entry(w, (uint32_t)i, &entry);
+            seen |= entry.truncated;
+            if (entry.key_len != key.len || memcmp(entry.key, key.text, key.len) != 0)
+                continue;
+            note_entry(w, (uint32_t)i, &entry);
+            seen = true;
         }
+        if (!seen)
+            history_read(history(w), w->op, (uint32_t)i, NULL, 0);
     }
 }
 
@@ -326,6 +342,22 @@ static void build_cas(struct worker *w, const struct key *key)
     put_number(w->txn, key, w->micro[0].value);
 }
 
+static void build_reads(struct worker *w)
+{
+    uint32_t taken = 0;
+    for (int i = 0; i < w->n; i++) {
+        struct key key = key_of(w->all, "list/", w->micro[i].key), end;
+        int prefix = (int)(w->micro[i].key % w->all->config.prefixes);
+        if (!w->ranges) {
+            assent_read(w->txn, key.text, key.len);
+        } else if ((taken & 1u << prefix) == 0) {
+            list_range(w->all, prefix, &key, &end);
+            assent_read_range(w->txn, key.text, key.len, end.text, end.len, 0);
+        }
+        taken |= 1u << prefix;
+    }
+}
+
 static void build(struct worker *w)
 {
     const struct micro *m = &w->micro[0];
@@ -349,10 +381,7 @@ static void build(struct worker *w)
             build_append(w, i);
         break;
     case WORK_READ_LISTS:
-        for (int i = 0; i < w->n; i++) {
-            key = key_of(w->all, "list/", w->micro[i].key);
-            assent_read(w->txn, key.text, key.len);
-        }
+        build_reads(w);
         break;
     case WORK_REGISTER_WRITE:
         key = key_of(w->all, "register/", m->key);
@@ -573,6 +602,7 @@ static void begin(struct worker *w)
     w->tries = 0;
     w->priority_ms = 0;
     w->step = 0;
+    w->ranges = w->work == WORK_READ_LISTS && sim_one_in(w->all->sim, 3);
     if (w->work == WORK_APPEND) {
         read_list(w, 0, on_looked);
         return;
@@ -744,7 +774,7 @@ bool workload_idle(const struct workload *all)
     for (int i = 0; i < all->config.clients; i++)
         if (all->worker[i].busy)
             return false;
-    return !all->reading_all;
+    return !all->reading_all && all->asking_again == 0;
 }
 
 void workload_kill_client(struct workload *all, int client, uint64_t back_after_us)
@@ -774,6 +804,28 @@ void workload_read_all(struct workload *all)
         client_start(&w->client);
     w->ok = false;
     think(w);
+}
+
+/* The answer has gone to the oracle already. */
+static void on_asked_again(struct call *call)
+{
+    struct workload *all = call->arg;
+    all->asking_again--;
+}
+
+void workload_ask_again(struct workload *all, int questions)
+{
+    for (; questions > 0; questions--) {
+        const struct history *h = all->history[sim_below(all->sim, WORKLOAD_COUNTER + 1)];
+        struct worker *w = &all->worker[sim_below(all->sim, (uint64_t)all->config.clients)];
+        const struct operation *op = h->n == 0 ? NULL : &h->op[sim_below(all->sim, h->n)];
+        if (op == NULL || txid_ms(&op->txid) == 0)
+            continue;
+        if (!w->client.alive)
+            client_start(&w->client);
+        all->asking_again++;
+        client_ask(&w->client, &op->txid, ASK_TIMEOUT_US, on_asked_again, all);
+    }
 }
 
 void workload_stats(const struct workload *all, struct workload_stats *out)

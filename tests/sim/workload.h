@@ -52,6 +52,9 @@ bool workload_idle(const struct workload *w);
 void workload_kill_client(struct workload *w, int client, uint64_t back_after_us);
 /* All keys are read once more, through the first client; then workload_idle again. */
 void workload_read_all(struct workload *w);
+/* Asks for the outcomes of so many of the transactions, chosen by chance; then workload_idle again.
+ * The oracle hears the answers. */
+void workload_ask_again(struct workload *w, int questions);
 /* Judges the histories, with what the oracle knows of operations without an answer. */
 void workload_check(struct workload *w);
 

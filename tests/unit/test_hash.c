@@ -1,4 +1,4 @@
-/* wire/hash against BLAKE2b-256 as other implementations compute it. */
+/* wire/hash against BLAKE2b-256 and SipHash as other implementations compute them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,11 +34,29 @@ static void the_number_of_a_hash_is_its_first_eight_bytes(void **state)
     assert_int_equal(hash_u64(&hash), 0x8807060504030201u);
 }
 
+/* Two vectors of the reference implementation, with the key 00 01 02 ... 0f. */
+static void the_quick_hash_is_siphash_of_128_bits(void **state)
+{
+    (void)state;
+    static const uint8_t zero = 0;
+    uint8_t key[16], out[HASH_QUICK_BYTES];
+    char hex[2 * HASH_QUICK_BYTES + 1];
+    for (uint8_t i = 0; i < sizeof key; i++)
+        key[i] = i;
+    hash_quick(key, bytes_of(&zero, 0), out);
+    bytes_hex(bytes_of(out, sizeof out), hex);
+    assert_string_equal(hex, "a3817f04ba25a8e66df67214c7550293");
+    hash_quick(key, bytes_of(&zero, 1), out);
+    bytes_hex(bytes_of(out, sizeof out), hex);
+    assert_string_equal(hex, "da87c1d86b99af44347659119b22fc45");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_is_blake2b_of_the_parts_without_separators),
         cmocka_unit_test(the_number_of_a_hash_is_its_first_eight_bytes),
+        cmocka_unit_test(the_quick_hash_is_siphash_of_128_bits),
     };
     return cmocka_run_group_tests_name("hash", tests, NULL, NULL);
 }
