@@ -76,7 +76,7 @@ struct recovery {
     struct ballot ballot;
     uint64_t promised, forgotten, accepted; /* masks of coordinators */
     uint64_t asked, not_leading;            /* masks, while ASKING */
-    bool in_doubt;                          /* a participant asked */
+    bool in_doubt;                          /* a participant asked; since this ballot, if any */
     bool unasked;                           /* nobody did: recovery_wonder */
     uint32_t tries;
     bool whole_abort;

@@ -27,9 +27,10 @@
 #include "runtime/store_row.h"
 #include "runtime/store_tail.h"
 
-#define WAL_FRAMES_MAX  (8 * 1024 * 1024 / STORE_PAGES_BYTES)  /* then a checkpoint */
-#define CHECK_PAGES_MAX (64 * 1024 * 1024 / STORE_PAGES_BYTES) /* all are read at open */
-#define APPLY_BYTES_MAX (16u * 1024 * 1024)                    /* bodies in one apply transaction */
+#define WAL_FRAMES_MAX     (8 * 1024 * 1024 / STORE_PAGES_BYTES)  /* then a checkpoint */
+#define CHECK_PAGES_MAX    (64 * 1024 * 1024 / STORE_PAGES_BYTES) /* all are read at open */
+#define WRITE_BACK_BATCHES 16                  /* since the last sync of the write-ahead log */
+#define APPLY_BYTES_MAX    (16u * 1024 * 1024) /* bodies in one apply transaction */
 
 enum statement {
     STMT_BEGIN,
@@ -74,6 +75,7 @@ struct log_store {
     bool full;         /* the open batch met a full disk: only a rollback is left */
     bool broken;       /* L5 */
     int wal_frames;    /* after the last commit */
+    int unsynced;      /* batches since the write-ahead log was synced */
     int checkpoint_at; /* frames */
     struct store_stats stats;
     bool behind; /* the last checkpoint left some of the write-ahead log */
@@ -322,6 +324,7 @@ static int sync_wal(struct log_store *s)
     if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
         rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
     s->stats.syncs++;
+    s->unsynced = 0;
     return rc;
 }
 
@@ -635,7 +638,22 @@ assent_status log_store_commit(struct log_store *s)
     s->durable = s->tip;
     s->stats.rows += rows;
     s->stats.batches++;
+    s->unsynced++;
     return ASSENT_OK;
+}
+
+assent_status log_store_write_back(struct log_store *s)
+{
+    if (s->broken)
+        return ASSENT_STORAGE;
+    if (s->unsynced < WRITE_BACK_BATCHES)
+        return ASSENT_OK;
+    int rc = sync_wal(s);
+    if (rc == SQLITE_OK)
+        return ASSENT_OK;
+    failed(s, rc, "sync of the write-ahead log");
+    s->broken = true;
+    return ASSENT_STORAGE;
 }
 
 /* Ends the SQLite transaction, which a failure may already have ended. */

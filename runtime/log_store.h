@@ -96,6 +96,10 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
 /* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
  * store goes on. ASSENT_STORAGE: unknown; the process must stop. */
 assent_status log_store_commit(struct log_store *s);
+/* With time to spare: syncs the write-ahead log if a good many batches have gone into it, so that
+ * the batch at which the tail forgets its older half has little left to sync. ASSENT_STORAGE: as
+ * for a commit. */
+assent_status log_store_write_back(struct log_store *s);
 void log_store_rollback(struct log_store *s);
 
 /* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left

@@ -376,6 +376,8 @@ enum storage_turn storage_turn(struct storage *s)
         else
             TAILQ_CONCAT(&s->lost, &batch, link);
         good = good && apply_backlog(s);
+        if (good && atomic_load(&s->queued) == 0)
+            good = log_store_write_back(s->store) != ASSENT_STORAGE;
     } else if (!waiting) {
         good = apply_when_due(s);
     }

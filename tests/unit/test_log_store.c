@@ -363,9 +363,24 @@ static void the_write_ahead_log_is_checkpointed_when_it_is_large(void **state)
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
 }
 
+static void with_time_to_spare_the_write_ahead_log_is_synced_now_and_then(void **state)
+{
+    struct fixture *f = *state;
+    struct store_stats before, after;
+    create_and_open(f);
+    for (uint64_t ts = 1; ts <= 40; ts++) {
+        log_store_stats(f->store, &before);
+        commit_rows(f, ts, ts);
+        assert_int_equal(log_store_write_back(f->store), ASSENT_OK);
+        log_store_stats(f->store, &after);
+        assert_int_equal(after.syncs - before.syncs, ts % 16 == 0 ? 2 : 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        STORE_TEST(with_time_to_spare_the_write_ahead_log_is_synced_now_and_then),
         STORE_TEST(committed_rows_are_replayed_in_log_order_after_a_crash),
         STORE_TEST(a_closed_store_has_everything_in_its_tables),
         STORE_TEST(applied_rows_are_trimmed_and_the_rest_is_replayed),
