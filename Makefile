@@ -58,7 +58,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: all coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: all mutants coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -138,6 +138,9 @@ scenario: $(BUILD)/tests/scenario/scenario ## run the scenario scripts; REWRITE=
 
 sim: $(SIM) ## simulate whole clusters: SEEDS=n of them (default 2000), or SEED=s with its trace
 	$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --jobs $(JOBS)) --scale $(or $(SCALE),1)
+
+mutants: ## plant protocol bugs, one at a time; the simulator must find each: MUTANTS="NAME ..." for some
+	tests/sim/mutants --jobs $(JOBS) $(MUTANTS)
 
 sim-long: $(SIM) ## the same for long: all small worlds, 50,000 seeds, 2,000 long ones
 	$(SIM) --worlds --jobs $(JOBS)
