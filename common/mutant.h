@@ -45,7 +45,7 @@
     X(PENDING_IS_ABORT, "a client whose question must wait for too long is told aborted")          \
     X(DISK_NOT_ASKED, "a coordinator does not look for old outcomes on its disk")                  \
     X(FORGOTTEN_IS_ABORT, "who asks about what is below W is told aborted, not EXPIRED")           \
-    X(RECOVERS_BELOW_W, "a question about what is below W begins a recovery")                      \
+    X(TAKES_PART_BELOW_W, "a coordinator decides anew what it and others may have forgotten")      \
     X(SETTLED_WHILE_PREPARED, "a participant in doubt says that it has settled")                   \
     /* the participant */                                                                          \
     X(VOTES_BEFORE_DURABLE, "VOTE prepared leaves before its record is durable")                   \

@@ -23,7 +23,8 @@ static struct effect *emit(struct coordinator *c, struct txn *t, enum record_kin
 
 bool acceptor_forgotten(const struct coordinator *c, const struct txn *t)
 {
-    if (t->outcome.kind != OUTCOME_NONE || txid_route(&t->head.txid) != 0)
+    if (t->outcome.kind != OUTCOME_NONE || txid_route(&t->head.txid) != 0 ||
+        MUTANT(TAKES_PART_BELOW_W))
         return false;
     return t->state == TXN_FINISHED || (!t->has_record && below_watermark(c, &t->head.txid));
 }

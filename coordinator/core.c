@@ -121,7 +121,7 @@ bool below_watermark(const struct coordinator *c, const struct txid *txid)
 
 bool below_others_watermark(const struct coordinator *c, const struct txid *txid)
 {
-    if (MUTANT(RECOVERS_BELOW_W))
+    if (MUTANT(TAKES_PART_BELOW_W))
         return false;
     uint64_t passed_ms = clocks_passed(&c->clocks);
     uint64_t now_ms = passed_ms > c->wall_ms ? passed_ms : c->wall_ms;

@@ -422,6 +422,15 @@ static assent_status prepare_statements(struct log_store *s, char *why, size_t w
                              sqlite3_errmsg(s->db));
 }
 
+static assent_status sync_path(struct log_store *s, const char *path, char *why, size_t why_size)
+{
+    int error = s->disk->sync(s->disk->arg, path);
+    if (error == 0)
+        return ASSENT_OK;
+    return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be synced: %s", path,
+                             strerror(error));
+}
+
 static assent_status open_files(struct log_store *s, char *why, size_t why_size)
 {
     assent_status status = store_file_survey(s->disk, &s->paths, why, why_size);
@@ -429,16 +438,13 @@ static assent_status open_files(struct log_store *s, char *why, size_t why_size)
         status = store_tail_open(&s->tail, s->disk, s->paths.tail, why, why_size);
     if (status == ASSENT_OK)
         status = store_file_header(s->disk, &s->paths, s->tail.blank, why, why_size);
-    if (status != ASSENT_OK)
-        return status;
-    const char *const path[] = {s->paths.wal, s->paths.db, s->paths.dir};
-    for (size_t i = 0; i < sizeof path / sizeof path[0]; i++) {
-        int error = s->disk->sync(s->disk->arg, path[i]);
-        if (error != 0)
-            return store_file_refuse(ASSENT_STORAGE, why, why_size, "%s cannot be synced: %s",
-                                     path[i], strerror(error));
-    }
-    return store_file_connect(s->disk, &s->paths, &s->db, why, why_size);
+    if (status == ASSENT_OK)
+        status = sync_path(s, s->paths.wal, why, why_size);
+    if (status == ASSENT_OK)
+        status = sync_path(s, s->paths.db, why, why_size);
+    if (status == ASSENT_OK)
+        status = store_file_connect(s->disk, &s->paths, &s->db, why, why_size);
+    return status;
 }
 
 static assent_status scan_tail(struct log_store *s, char *why, size_t why_size)
@@ -467,6 +473,10 @@ static assent_status open_all(struct log_store *s, char *why, size_t why_size)
         status = scan_tail(s, why, why_size);
     if (status == ASSENT_OK)
         status = verify(s, why, why_size);
+    /* By now SQLite has made the write-ahead log if there was none. Its own sync of the directory
+     * comes with the first write and tells nobody that it failed. */
+    if (status == ASSENT_OK)
+        status = sync_path(s, s->paths.dir, why, why_size);
     if (status == ASSENT_OK)
         status = restore(s, why, why_size);
     if (status != ASSENT_OK)

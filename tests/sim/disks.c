@@ -85,11 +85,17 @@ static void node_free(struct disk_node *n)
     free(n);
 }
 
+/* A removed file lives as long as somebody has it open, or may still come back. */
+static void node_release(struct disk_node *n)
+{
+    if (n->removed && !n->entry_synced && n->handles == 0)
+        node_free(n);
+}
+
 void disks_remove(struct disk_node *n)
 {
     n->removed = true;
-    if (!n->entry_synced && n->handles == 0)
-        node_free(n);
+    node_release(n);
 }
 
 bool disks_handle_alive(const struct disk_handle *h)
@@ -104,16 +110,16 @@ void disks_handle_open(struct disk_handle *h, struct disk_node *n)
     n->handles++;
 }
 
-/* A removed file lives as long as somebody has it open, or may still come back. */
 void disks_handle_close(struct disk_handle *h)
 {
     struct disk_node *n = h->node;
     h->node = NULL;
     if (n == NULL)
         return;
+    if (n->locked_by == h)
+        n->locked_by = NULL;
     n->handles--;
-    if (n->removed && !n->entry_synced && n->handles == 0)
-        node_free(n);
+    node_release(n);
 }
 
 /* ---- faults ---- */
@@ -178,7 +184,7 @@ static uint64_t used_by(const struct disk_machine *m)
 {
     uint64_t sum = 0;
     for (const struct disk_node *n = m->nodes; n != NULL; n = n->next)
-        sum += n->size;
+        sum += n->removed && n->handles == 0 ? 0 : n->size;
     return sum;
 }
 
@@ -366,7 +372,20 @@ int disks_sync(struct disk_handle *h)
         return EIO;
     n->synced_size = n->size;
     n->truncated = false;
-    n->entry_synced = true;
+    return 0;
+}
+
+/* What is there and what is gone is so for good. */
+int disks_sync_directory(struct disk_machine *m)
+{
+    struct disk_node *n, *next;
+    if (m->dead || strikes(m, OPERATION_SYNC))
+        return EIO;
+    for (n = m->nodes; n != NULL; n = next) {
+        next = n->next;
+        n->entry_synced = !n->removed;
+        node_release(n);
+    }
     return 0;
 }
 
@@ -416,6 +435,17 @@ static void truncation_lose_power(struct disks *d, struct disk_node *n)
     n->truncated = false;
 }
 
+/* Behind its end a file has zeros, for when it grows again. */
+static void cut_end(struct disk_node *n)
+{
+    uint32_t whole = (uint32_t)(n->size / DISK_PAGE);
+    size_t inside = (size_t)(n->size % DISK_PAGE);
+    if (inside > 0 && n->page[whole].now != NULL)
+        memset(n->page[whole].now + inside, 0, DISK_PAGE - inside);
+    for (uint32_t i = whole + (inside > 0); i < n->pages; i++)
+        page_free(&n->page[i]);
+}
+
 static void node_lose_power(struct disks *d, struct disk_node *n)
 {
     if (n->truncated)
@@ -436,6 +466,40 @@ static void node_lose_power(struct disks *d, struct disk_node *n)
                              : low + prng_below(&d->prng, high - low + 1);
     }
     n->synced_size = n->size;
+    cut_end(n);
+}
+
+/* The file of this name whose entry is durable, although it was removed. */
+static struct disk_node *predecessor(const struct disk_node *n)
+{
+    struct disk_node *p;
+    for (p = n->machine->nodes; p != NULL; p = p->next)
+        if (p != n && p->removed && p->entry_synced && strcmp(p->path, n->path) == 0)
+            break;
+    return p;
+}
+
+/* Each name has what it had durably, or what it had last. */
+static void directory_lose_power(struct disks *d, struct disk_machine *m)
+{
+    struct disk_node *n;
+    for (n = m->nodes; n != NULL; n = n->next) {
+        if (n->removed || n->entry_synced)
+            continue;
+        struct disk_node *before = predecessor(n);
+        bool there = one_in(d, 2);
+        n->entry_synced = there;
+        n->removed = !there;
+        if (before != NULL) {
+            before->entry_synced = !there;
+            before->removed = there;
+        }
+    }
+    for (n = m->nodes; n != NULL; n = n->next)
+        if (n->removed && n->entry_synced) {
+            n->removed = one_in(d, 2);
+            n->entry_synced = !n->removed;
+        }
 }
 
 void disks_crash(struct disks *d, const char *machine, enum disks_loss loss)
@@ -444,21 +508,17 @@ void disks_crash(struct disks *d, const char *machine, enum disks_loss loss)
     struct disk_node *n, *next;
     m->life++;
     m->armed = false;
+    if (loss == DISKS_LOSE_POWER) {
+        directory_lose_power(d, m);
+        m->dead = false;
+    }
     for (n = m->nodes; n != NULL; n = next) {
         next = n->next;
-        n->locked = false;
-        if (loss == DISKS_LOSE_POWER) {
+        n->locked_by = NULL;
+        if (loss == DISKS_LOSE_POWER)
             node_lose_power(d, n);
-            bool was = n->entry_synced;
-            if (was == n->removed) /* the directory was not synced since */
-                n->removed = one_in(d, 2);
-            n->entry_synced = !n->removed;
-        }
-        if (n->removed && !n->entry_synced && n->handles == 0)
-            node_free(n);
+        node_release(n);
     }
-    if (loss == DISKS_LOSE_POWER)
-        m->dead = false;
 }
 
 /* ---- bits ---- */
@@ -519,7 +579,7 @@ static void node_copy(struct disk_node *to, const struct disk_node *from)
     *to = *from;
     to->next = NULL;
     to->handles = 0;
-    to->locked = false;
+    to->locked_by = NULL;
     to->path = xstrdup(from->path);
     to->page = from->pages == 0 ? NULL : xcalloc(from->pages, sizeof *to->page);
     for (uint32_t i = 0; i < from->pages; i++) {
@@ -540,6 +600,8 @@ struct disks_copy *disks_save(const struct disks *d, const char *machine)
     const struct disk_machine *m = machine_named(d, machine);
     struct disks_copy *copy = xcalloc(1, sizeof *copy);
     for (const struct disk_node *n = m == NULL ? NULL : m->nodes; n != NULL; n = n->next) {
+        if (n->removed && !n->entry_synced)
+            continue;
         copy->node = xrealloc(copy->node, (copy->n + 1) * sizeof *copy->node);
         node_copy(&copy->node[copy->n++], n);
     }
@@ -549,11 +611,18 @@ struct disks_copy *disks_save(const struct disks *d, const char *machine)
 void disks_load(struct disks *d, const char *machine, const struct disks_copy *copy)
 {
     struct disk_machine *m = machine_of(d, machine);
-    while (m->nodes != NULL)
-        node_free(m->nodes);
-    for (uint32_t i = 0; i < copy->n; i++) {
-        struct disk_node *n = xcalloc(1, sizeof *n);
+    struct disk_node *n, *next;
+    for (n = m->nodes; n != NULL; n = next) {
+        next = n->next;
+        n->removed = true;
+        n->entry_synced = false;
+        node_release(n); /* a dead process may still have it open */
+    }
+    /* In their old order, which the seed's choices go by. */
+    for (uint32_t i = copy->n; i-- > 0;) {
+        n = xcalloc(1, sizeof *n);
         node_copy(n, &copy->node[i]);
+        n->machine = m;
         n->next = m->nodes;
         m->nodes = n;
     }
@@ -597,40 +666,27 @@ static int file_make_directory(void *arg, const char *path)
     return machine_of(arg, path)->nodes != NULL ? EEXIST : 0;
 }
 
-/* Of a directory: what is there and what is gone is so for good. */
 static int file_sync(void *arg, const char *path)
 {
     struct disks *d = arg;
     struct disk_machine *m = machine_of(d, path);
-    struct disk_node *n, *next;
-    if (m->dead)
-        return EIO;
-    if (strchr(path + 1, '/') != NULL) {
-        struct disk_handle h;
-        n = disks_find(d, path);
-        if (n == NULL)
-            return 0;
-        bool entry = n->entry_synced;
-        disks_handle_open(&h, n);
-        int error = disks_sync(&h);
-        n->entry_synced = entry;
-        disks_handle_close(&h);
-        return error;
-    }
-    if (strikes(m, OPERATION_SYNC))
-        return EIO;
-    for (n = m->nodes; n != NULL; n = next) {
-        next = n->next;
-        n->entry_synced = !n->removed;
-        if (n->removed && n->handles == 0)
-            node_free(n);
-    }
-    return 0;
+    struct disk_handle h;
+    if (strchr(path + 1, '/') == NULL)
+        return disks_sync_directory(m);
+    struct disk_node *n = disks_find(d, path);
+    if (n == NULL)
+        return m->dead ? EIO : 0;
+    disks_handle_open(&h, n);
+    int error = disks_sync(&h);
+    disks_handle_close(&h);
+    return error;
 }
 
 static int file_remove(void *arg, const char *path)
 {
     struct disk_node *n = disks_find(arg, path);
+    if (machine_of(arg, path)->dead)
+        return EIO;
     if (n == NULL)
         return ENOENT;
     disks_remove(n);
@@ -657,12 +713,13 @@ static int file_open(void *arg, const char *path, enum disk_mode mode, struct di
 
 static int file_lock(void *arg, struct disk_file *file)
 {
+    const struct disk_handle **by = &file->handle.node->locked_by;
     (void)arg;
     if (!disks_handle_alive(&file->handle))
         return EIO;
-    if (file->handle.node->locked)
+    if (*by != NULL && *by != &file->handle)
         return EWOULDBLOCK;
-    file->handle.node->locked = true;
+    *by = &file->handle;
     return 0;
 }
 
@@ -692,8 +749,6 @@ static void file_close(void *arg, struct disk_file *file)
     (void)arg;
     if (file == NULL)
         return;
-    if (disks_handle_alive(&file->handle))
-        file->handle.node->locked = false;
     disks_handle_close(&file->handle);
     free(file);
 }
@@ -705,7 +760,7 @@ struct disks *disks_new(uint64_t seed)
     struct disks *d = xcalloc(1, sizeof *d);
     prng_seed(&d->prng, seed ^ UINT64_C(0xd15c));
     d->disk = (struct disk){.arg = d,
-                            .vfs = disks_vfs_register(),
+                            .vfs = disks_vfs_register(seed),
                             .look = file_look,
                             .make_directory = file_make_directory,
                             .sync = file_sync,

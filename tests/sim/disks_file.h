@@ -33,9 +33,11 @@ struct disk_node {
     uint32_t pages;
     bool truncated; /* since the last sync: a loss of power undoes all of it, or nothing */
     uint64_t truncated_at;
-    bool entry_synced; /* the directory says durably that it is there */
-    bool removed;      /* and this was undone, not durably yet */
-    bool locked;       /* by this handle's process */
+    /* A directory as it is and as it is for certain: of each name at most one file is not removed,
+     * and at most one has a synced entry. */
+    bool removed;
+    bool entry_synced;
+    const struct disk_handle *locked_by;
     uint32_t handles;
 };
 
@@ -80,8 +82,9 @@ int disks_read(struct disk_handle *h, void *data, size_t len, uint64_t at, size_
 int disks_write(struct disk_handle *h, const void *data, size_t len, uint64_t at, bool durable);
 int disks_truncate(struct disk_handle *h, uint64_t size);
 int disks_sync(struct disk_handle *h);
+int disks_sync_directory(struct disk_machine *m);
 
-/* disks_vfs.c */
-const char *disks_vfs_register(void);
+/* disks_vfs.c. The seed is for what SQLite draws itself: the salts of its write-ahead logs. */
+const char *disks_vfs_register(uint64_t seed);
 
 #endif

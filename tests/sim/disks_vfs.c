@@ -13,6 +13,7 @@ struct vfs_file {
     struct disk_handle handle;
     struct disk_shm *shm; /* this handle's own */
     bool delete_on_close;
+    bool new_entry; /* its first sync is one of the directory, too, as SQLite does it on POSIX */
 };
 
 static struct vfs_file *of(sqlite3_file *file)
@@ -71,8 +72,16 @@ static int vfs_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 static int vfs_sync(sqlite3_file *file, int flags)
 {
+    struct vfs_file *f = of(file);
     (void)flags;
-    return result(disks_sync(&of(file)->handle), SQLITE_IOERR_FSYNC);
+    int error = disks_sync(&f->handle);
+    if (error == 0 && f->new_entry) {
+        f->new_entry = false;
+        /* SQLite does not look at what came of it. */
+        (void)disks_sync_directory(f->handle.node->machine);
+        error = disks_handle_alive(&f->handle) ? 0 : EIO;
+    }
+    return result(error, SQLITE_IOERR_FSYNC);
 }
 
 static int vfs_file_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -209,6 +218,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     }
     f->base.pMethods = &methods;
     f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+    f->new_entry =
+        (flags & SQLITE_OPEN_CREATE) != 0 &&
+        (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)) != 0;
     disks_handle_open(&f->handle, n);
     if (out_flags != NULL)
         *out_flags = flags;
@@ -226,7 +238,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
         return SQLITE_IOERR_DELETE;
     struct disk_machine *m = n->machine;
     disks_remove(n);
-    return sync_directory && d->disk.sync(d, m->name) != 0 ? SQLITE_IOERR_DIR_FSYNC : SQLITE_OK;
+    return sync_directory && disks_sync_directory(m) != 0 ? SQLITE_IOERR_DIR_FSYNC : SQLITE_OK;
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
@@ -274,7 +286,7 @@ static int vfs_last_error(sqlite3_vfs *vfs, int size, char *out)
     return 0;
 }
 
-const char *disks_vfs_register(void)
+const char *disks_vfs_register(uint64_t seed)
 {
     static sqlite3_vfs vfs = {.iVersion = 1,
                               .szOsFile = sizeof(struct vfs_file),
@@ -289,5 +301,8 @@ const char *disks_vfs_register(void)
                               .xCurrentTime = vfs_time,
                               .xGetLastError = vfs_last_error};
     sqlite3_vfs_register(&vfs, 0);
+    /* Its random source is one for the process and starts from the default VFS, the system's. 0
+     * would mean that. */
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(uint32_t)(seed >> 32 ^ seed) | 1, NULL);
     return vfs.zName;
 }
