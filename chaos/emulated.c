@@ -108,7 +108,7 @@ static bool start_nodes(struct emulated *d, const char *dir)
         snprintf(p->name, sizeof p->name, "%s", node->name);
         p->role = node->role;
         snprintf(p->cluster_file, sizeof p->cluster_file, "%.3000s/cluster.%s.yaml", dir,
-                 d->cluster->datacenter[node->datacenter]);
+                 node->name);
         snprintf(p->data_dir, sizeof p->data_dir, "%.3000s/%s", dir, node->name);
         if (!process_start(p))
             return false;

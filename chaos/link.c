@@ -1,319 +1,295 @@
-/* A connection through a link is two sockets and two flows. A flow reads from one socket into a
- * queue of chunks, each with the time at which it may leave, and writes them to the other socket
- * when that time has come. End of stream travels through the queue like data. */
+/* A link: its listener, its settings, and changes to them. What happens to a connection is in
+ * link_pair.c. */
 #include "chaos/link.h"
 
-#include <bsd/sys/queue.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "chaos/link_pair.h"
 #include "common/bytes.h"
 
-#define CHUNK_BYTES    65536u
-#define FLOW_QUEUE_MAX (8u * 1024u * 1024u) /* reading pauses above it */
-#define BACKLOG        128
+#define BACKLOG 512
 
-struct chunk {
-    TAILQ_ENTRY(chunk) link;
-    uint64_t due_us;
-    size_t len; /* 0: end of stream */
-    uv_write_t write;
-    struct flow *flow;
-    uint8_t data[];
-};
-
-struct flow {
-    struct pair *pair;
-    uv_tcp_t *from, *to;
-    bool paused;
-    size_t queued;
-    uint64_t last_due_us;
-    uv_timer_t timer;
-    TAILQ_HEAD(, chunk) chunks;
-};
-
-struct pair {
-    TAILQ_ENTRY(pair) link;
-    struct link *owner;
-    uv_tcp_t near, far;
-    uv_connect_t connect;
-    struct flow out, back;
-    int open_handles;
-    bool closing, connected;
-};
-
-struct link {
-    uv_loop_t *loop;
-    uv_tcp_t listener;
-    struct sockaddr_in target;
-    uint16_t port;
-    uint64_t one_way_us;
-    bool cut, closing, listener_closed;
-    TAILQ_HEAD(, pair) pairs;
-    struct link_stats stats;
-};
-
-static uint64_t now_us(void)
-{
-    return uv_hrtime() / 1000;
-}
-
-static void link_free_if_done(struct link *l)
-{
-    if (l->closing && l->listener_closed && TAILQ_EMPTY(&l->pairs))
-        free(l);
-}
-
-static void flow_free(struct flow *f)
-{
-    struct chunk *c;
-    while ((c = TAILQ_FIRST(&f->chunks)) != NULL) {
-        TAILQ_REMOVE(&f->chunks, c, link);
-        free(c);
-    }
-}
-
-static void on_pair_handle_closed(uv_handle_t *handle)
-{
-    struct pair *p = handle->data;
-    if (--p->open_handles > 0)
-        return;
-    struct link *l = p->owner;
-    TAILQ_REMOVE(&l->pairs, p, link);
-    flow_free(&p->out);
-    flow_free(&p->back);
-    free(p);
-    link_free_if_done(l);
-}
-
-static void pair_close(struct pair *p)
-{
-    if (p->closing)
-        return;
-    p->closing = true;
-    uv_handle_t *handles[] = {(uv_handle_t *)&p->near, (uv_handle_t *)&p->far,
-                              (uv_handle_t *)&p->out.timer, (uv_handle_t *)&p->back.timer};
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
-        handles[i]->data = p;
-        uv_close(handles[i], on_pair_handle_closed);
-    }
-}
-
-static void flow_pump(struct flow *f);
-
-static void on_timer(uv_timer_t *timer)
-{
-    flow_pump(timer->data);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    (void)handle;
-    (void)suggested;
-    struct chunk *c = xmalloc(sizeof *c + CHUNK_BYTES);
-    *buf = uv_buf_init((char *)c->data, CHUNK_BYTES);
-}
-
-static struct chunk *chunk_of(const uv_buf_t *buf)
-{
-    return (struct chunk *)(void *)(buf->base - offsetof(struct chunk, data));
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct flow *f = stream->data;
-    struct chunk *c = buf->base == NULL ? NULL : chunk_of(buf);
-    struct link *l = f->pair->owner;
-    if (n == 0 || (n < 0 && n != UV_EOF)) {
-        free(c);
-        if (n < 0)
-            pair_close(f->pair);
-        return;
-    }
-    if (c == NULL)
-        c = xmalloc(sizeof *c);
-    c->len = n == UV_EOF ? 0 : (size_t)n;
-    c = xrealloc(c, sizeof *c + c->len);
-    c->flow = f;
-    c->due_us = now_us() + l->one_way_us;
-    if (c->due_us < f->last_due_us)
-        c->due_us = f->last_due_us; /* a shorter delay does not overtake */
-    f->last_due_us = c->due_us;
-    f->queued += c->len;
-    l->stats.bytes += c->len;
-    TAILQ_INSERT_TAIL(&f->chunks, c, link);
-    if (f->queued > FLOW_QUEUE_MAX) {
-        uv_read_stop(stream);
-        f->paused = true;
-    }
-    flow_pump(f);
-}
-
-static void on_written(uv_write_t *write, int status)
-{
-    struct chunk *c = write->data;
-    struct flow *f = c->flow;
-    f->queued -= c->len;
-    free(c);
-    if (status != 0) {
-        pair_close(f->pair);
-        return;
-    }
-    if (f->paused && f->queued < FLOW_QUEUE_MAX / 2 && !f->pair->closing) {
-        f->paused = false;
-        uv_read_start((uv_stream_t *)f->from, on_alloc, on_read);
-    }
-}
-
-static void flow_pump(struct flow *f)
-{
-    struct pair *p = f->pair;
-    struct chunk *c;
-    uint64_t now = now_us();
-    if (p->closing || p->owner->cut || !p->connected)
-        return;
-    while ((c = TAILQ_FIRST(&f->chunks)) != NULL && c->due_us <= now) {
-        TAILQ_REMOVE(&f->chunks, c, link);
-        if (c->len == 0) {
-            free(c);
-            pair_close(p);
-            return;
-        }
-        uv_buf_t buf = uv_buf_init((char *)c->data, (unsigned)c->len);
-        c->write.data = c;
-        if (uv_write(&c->write, (uv_stream_t *)f->to, &buf, 1, on_written) != 0) {
-            free(c);
-            pair_close(p);
-            return;
-        }
-    }
-    if (c != NULL) /* round up: never early */
-        uv_timer_start(&f->timer, on_timer, (c->due_us - now + 999) / 1000, 0);
-}
-
-static void flow_open(struct flow *f, struct pair *p, uv_tcp_t *from, uv_tcp_t *to)
-{
-    *f = (struct flow){.pair = p, .from = from, .to = to};
-    TAILQ_INIT(&f->chunks);
-    uv_timer_init(p->owner->loop, &f->timer);
-    f->timer.data = f;
-    p->open_handles++;
-}
-
-static void on_connected(uv_connect_t *connect, int status)
-{
-    struct pair *p = connect->data;
-    if (p->closing)
-        return;
-    if (status != 0) {
-        pair_close(p);
-        return;
-    }
-    p->connected = true;
-    uv_read_start((uv_stream_t *)&p->near, on_alloc, on_read);
-    uv_read_start((uv_stream_t *)&p->far, on_alloc, on_read);
-}
+/* ---- listening ---- */
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct link *l = listener->data;
-    if (status != 0 || l->closing)
-        return;
-    struct pair *p = xcalloc(1, sizeof *p);
-    p->owner = l;
-    uv_tcp_init(l->loop, &p->near);
-    uv_tcp_init(l->loop, &p->far);
-    p->open_handles = 2;
-    flow_open(&p->out, p, &p->near, &p->far);
-    flow_open(&p->back, p, &p->far, &p->near);
-    p->near.data = &p->out;
-    p->far.data = &p->back;
-    p->connect.data = p;
-    TAILQ_INSERT_TAIL(&l->pairs, p, link);
-    l->stats.connections++;
-    if (uv_accept(listener, (uv_stream_t *)&p->near) != 0) {
-        pair_close(p);
-        return;
-    }
-    uv_tcp_nodelay(&p->near, 1);
-    uv_tcp_nodelay(&p->far, 1);
-    if (l->cut)
-        return; /* accepted by the black hole */
-    if (uv_tcp_connect(&p->connect, &p->far, (const struct sockaddr *)&l->target, on_connected) !=
-        0)
-        pair_close(p);
+    if (status == 0 && !l->closing)
+        link_pair_accept(l, listener);
 }
 
-struct link *link_open(uv_loop_t *loop, const char *host, uint16_t port, uint64_t one_way_us,
-                       int *error)
+void link_release(struct link *l)
+{
+    if (l->closing && l->handles == 0 && TAILQ_EMPTY(&l->pairs))
+        free(l);
+}
+
+static void on_holder_closed(uv_handle_t *handle)
+{
+    struct link *l = handle->data;
+    l->handles--;
+    link_release(l);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    on_holder_closed(handle);
+    free(handle);
+}
+
+/* The kernel refuses what it had not given to us yet, and whatever comes. */
+static void link_refuse(struct link *l)
+{
+    if (l->listener != NULL)
+        uv_close((uv_handle_t *)l->listener, on_listener_closed);
+    l->listener = NULL;
+}
+
+/* 0 or a uv error. */
+static int link_listen(struct link *l)
+{
+    if (l->listener != NULL || l->closing)
+        return 0;
+    l->listener = xcalloc(1, sizeof *l->listener);
+    uv_tcp_init(l->loop, l->listener);
+    l->listener->data = l;
+    l->handles++;
+    int rc = uv_tcp_bind(l->listener, (const struct sockaddr *)&l->address, 0);
+    if (rc == 0)
+        rc = uv_listen((uv_stream_t *)l->listener, BACKLOG, on_connection);
+    if (rc != 0)
+        link_refuse(l);
+    return rc;
+}
+
+/* Binds the port for as long as the link lives: a socket that never listens neither gets
+ * connections nor keeps the listener from binding beside it. */
+static int link_hold(struct link *l)
+{
+    int len = sizeof l->address;
+    uv_tcp_init(l->loop, &l->holder);
+    l->holder.data = l;
+    l->handles++;
+    int rc = uv_tcp_bind(&l->holder, (const struct sockaddr *)&l->address, 0);
+    if (rc == 0)
+        rc = uv_tcp_getsockname(&l->holder, (struct sockaddr *)&l->address, &len);
+    return rc;
+}
+
+static bool resolve(const char *host, uint16_t port, struct sockaddr_storage *out, char *why,
+                    size_t why_size)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found, *best;
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    int rc = getaddrinfo(host, service, &hints, &found);
+    if (rc != 0) {
+        snprintf(why, why_size, "%s: %s: give a host that this machine can look up, or its address",
+                 host, gai_strerror(rc));
+        return false;
+    }
+    for (best = found; best->ai_family != AF_INET && best->ai_next != NULL; best = best->ai_next)
+        ;
+    if (best->ai_family != AF_INET)
+        best = found;
+    memcpy(out, best->ai_addr, best->ai_addrlen);
+    freeaddrinfo(found);
+    return true;
+}
+
+static void link_settle_options(struct link *l)
+{
+    const struct link_options *o = &l->options;
+    for (int i = 0; i < WAYS; i++) {
+        struct link_way_state *s = &l->way[i].state;
+        s->delay_us = o->delay_us;
+        s->extra_us = 0;
+        s->jitter_us = o->jitter_us;
+        s->bandwidth = o->bandwidth == 0 ? LINK_NONE : o->bandwidth;
+        s->slow_close_us = o->slow_close_us;
+        s->limit = LINK_NONE;
+        s->corrupt_in = LINK_NONE;
+        l->way[i].free_us = 0;
+    }
+}
+
+struct link *link_open(uv_loop_t *loop, const struct link_options *options, char *why,
+                       size_t why_size)
 {
     struct link *l = xcalloc(1, sizeof *l);
-    struct sockaddr_in any, bound;
-    int len = sizeof bound;
+    const char *listen_host = options->listen_host == NULL ? "127.0.0.1" : options->listen_host;
     l->loop = loop;
-    l->one_way_us = one_way_us;
+    l->options = *options;
+    l->options.listen_host = l->options.host = NULL;
     TAILQ_INIT(&l->pairs);
-    uv_tcp_init(loop, &l->listener);
-    l->listener.data = l;
-    int rc = uv_ip4_addr(host, port, &l->target);
+    prng_seed(&l->prng, options->seed);
+    link_settle_options(l);
+    if (!resolve(listen_host, options->listen_port, &l->address, why, why_size) ||
+        !resolve(options->host, options->port, &l->target, why, why_size)) {
+        free(l);
+        return NULL;
+    }
+    int rc = link_hold(l);
     if (rc == 0)
-        rc = uv_ip4_addr("127.0.0.1", 0, &any);
-    if (rc == 0)
-        rc = uv_tcp_bind(&l->listener, (const struct sockaddr *)&any, 0);
-    if (rc == 0)
-        rc = uv_listen((uv_stream_t *)&l->listener, BACKLOG, on_connection);
-    if (rc == 0)
-        rc = uv_tcp_getsockname(&l->listener, (struct sockaddr *)&bound, &len);
+        rc = link_listen(l);
     if (rc != 0) {
-        *error = rc;
+        const char *todo = rc == UV_EADDRINUSE ? "choose another port, or 0 for a free one"
+                           : rc == UV_EMFILE   ? "raise the limit of open files (ulimit -n)"
+                                               : "choose another address";
+        snprintf(why, why_size, "cannot listen at %s:%u: %s: %s", listen_host, options->listen_port,
+                 uv_strerror(rc), todo);
         link_close(l);
         return NULL;
     }
-    l->port = ntohs(bound.sin_port);
     return l;
 }
 
 uint16_t link_port(const struct link *l)
 {
-    return l->port;
-}
-
-void link_delay(struct link *l, uint64_t one_way_us)
-{
-    l->one_way_us = one_way_us;
-}
-
-void link_cut(struct link *l, int cut)
-{
-    struct pair *p, *next;
-    if (l->cut == (cut != 0))
-        return;
-    l->cut = cut != 0;
-    if (l->cut)
-        return;
-    TAILQ_FOREACH_SAFE (p, &l->pairs, link, next)
-        pair_close(p);
-}
-
-static void on_listener_closed(uv_handle_t *handle)
-{
-    struct link *l = handle->data;
-    l->listener_closed = true;
-    link_free_if_done(l);
+    const struct sockaddr_storage *a = &l->address;
+    return ntohs(a->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)a)->sin6_port
+                                          : ((const struct sockaddr_in *)a)->sin_port);
 }
 
 void link_close(struct link *l)
 {
-    struct pair *p, *next;
+    struct link_pair *p, *next;
     if (l->closing)
         return;
     l->closing = true;
-    TAILQ_FOREACH_SAFE (p, &l->pairs, link, next)
-        pair_close(p);
-    uv_close((uv_handle_t *)&l->listener, on_listener_closed);
+    for (p = TAILQ_FIRST(&l->pairs); p != NULL; p = next) {
+        next = link_pair_next(p);
+        link_pair_reset(p);
+    }
+    link_refuse(l);
+    uv_close((uv_handle_t *)&l->holder, on_holder_closed);
 }
 
-void link_stats(const struct link *l, struct link_stats *out)
+/* ---- changes ---- */
+
+static void link_reset(struct link *l)
 {
-    *out = l->stats;
+    for (struct link_pair *p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p))
+        link_pair_reset(p);
+}
+
+static void link_heal(struct link *l, unsigned ways, uint64_t how)
+{
+    bool healed = false;
+    for (int i = 0; i < WAYS; i++) {
+        if ((ways & 1u << i) == 0 || !l->way[i].state.cut)
+            continue;
+        l->way[i].state.cut = false;
+        healed = true;
+    }
+    if (healed && how == LINK_RESET_ALL)
+        link_reset(l);
+}
+
+static bool change_is_time(enum link_change_kind kind)
+{
+    return kind == LINK_DELAY || kind == LINK_EXTRA || kind == LINK_JITTER ||
+           kind == LINK_SLOW_CLOSE;
+}
+
+static uint64_t bounded(const struct link_change *change)
+{
+    uint64_t max = change_is_time(change->kind) ? LINK_TIME_US_MAX : LINK_BYTES_MAX;
+    if (change->value == LINK_NONE && !change_is_time(change->kind))
+        return change->value;
+    return change->value < max ? change->value : max;
+}
+
+static void way_change(struct link *l, int i, enum link_change_kind kind, uint64_t value)
+{
+    struct link_way_state *s = &l->way[i].state;
+    struct link_pair *p;
+    switch (kind) {
+    case LINK_DELAY:
+        s->delay_us = value;
+        break;
+    case LINK_EXTRA:
+        s->extra_us = value;
+        break;
+    case LINK_JITTER:
+        s->jitter_us = value;
+        break;
+    case LINK_BANDWIDTH:
+        s->bandwidth = value == 0 ? LINK_NONE : value;
+        l->way[i].free_us = 0;
+        break;
+    case LINK_CUT:
+        s->cut = true;
+        break;
+    case LINK_SLOW_CLOSE:
+        s->slow_close_us = value;
+        break;
+    case LINK_CORRUPT:
+        s->corrupt_in = value == LINK_RANDOM ? prng_below(&l->prng, LINK_CORRUPT_WITHIN) : value;
+        break;
+    case LINK_LIMIT:
+        s->limit = value;
+        for (p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p))
+            link_pair_limit(p, i, value);
+        break;
+    case LINK_RESET:
+    case LINK_HALF_OPEN:
+        for (p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p))
+            link_pair_half_open(p, i, kind == LINK_RESET);
+        break;
+    default:
+        fprintf(stderr, "link: a change of kind %d is not one of a way\n", (int)kind);
+        abort();
+    }
+}
+
+bool link_change(struct link *l, const struct link_change *change)
+{
+    bool good = true;
+    switch (change->kind) {
+    case LINK_HEAL:
+        link_heal(l, change->ways, change->value);
+        break;
+    case LINK_REFUSE:
+        link_refuse(l);
+        break;
+    case LINK_ACCEPT:
+        good = link_listen(l) == 0;
+        break;
+    case LINK_CALM:
+        link_settle_options(l);
+        for (struct link_pair *p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p))
+            for (int i = 0; i < WAYS; i++)
+                link_pair_limit(p, i, LINK_NONE);
+        link_heal(l, LINK_BOTH, change->value);
+        good = link_listen(l) == 0;
+        break;
+    default:
+        if (change->kind == LINK_RESET && change->ways == LINK_BOTH)
+            link_reset(l);
+        else
+            for (int i = 0; i < WAYS; i++)
+                if ((change->ways & 1u << i) != 0)
+                    way_change(l, i, change->kind, bounded(change));
+    }
+    for (struct link_pair *p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p))
+        link_pair_pump(p);
+    return good;
+}
+
+void link_state(const struct link *l, struct link_state *out)
+{
+    *out = (struct link_state){.port = link_port(l),
+                               .refusing = l->listener == NULL,
+                               .connections = l->connections,
+                               .open = l->open,
+                               .up = l->way[WAY_UP].state,
+                               .down = l->way[WAY_DOWN].state};
+    for (const struct link_pair *p = TAILQ_FIRST(&l->pairs); p != NULL; p = link_pair_next(p)) {
+        out->up.held += link_pair_held(p, WAY_UP);
+        out->down.held += link_pair_held(p, WAY_DOWN);
+    }
 }

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "chaos/demo.h"
+#include "chaos/links.h"
 
 struct chaos_args {
     const char *dir;
@@ -22,6 +23,14 @@ static int run_latency(const struct chaos_args *args)
 {
     return latency_main(args->dir, args->coordinators);
 }
+
+/* Those with options of their own. */
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} subcommands[] = {
+    {"links", links_main},
+};
 
 static const struct argp_option options[] = {
     {"dir", 'd', "DIR", 0, "Where the cluster is made; must not exist (default demo-cluster)", 0},
@@ -51,7 +60,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         else if (state->arg_num == 0 && strcmp(arg, "latency") == 0)
             args->run = run_latency;
         else
-            argp_error(state, "unknown command '%s': there are demo and latency", arg);
+            argp_error(state, "unknown command '%s': there are demo, latency and links", arg);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_usage(state);
@@ -66,7 +75,7 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         options,
         parse,
-        "demo|latency",
+        "demo|latency\nlinks --help",
         "Assent on emulated wide-area links, with real processes killed.",
         NULL,
         NULL,
@@ -74,6 +83,9 @@ int main(int argc, char **argv)
     struct chaos_args args = {.dir = "demo-cluster", .coordinators = 3};
     signal(SIGPIPE, SIG_IGN); /* links write to processes that are being killed */
     argp_err_exit_status = EX_USAGE;
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
+        if (argc > 1 && strcmp(argv[1], subcommands[i].name) == 0)
+            return subcommands[i].main(argc - 1, argv + 1);
     argp_parse(&argp, argc, argv, 0, NULL, &args);
     return args.run(&args);
 }
