@@ -5,6 +5,7 @@ prefix    ?= /usr/local
 bindir    ?= $(prefix)/bin
 libdir    ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+datadir   ?= $(prefix)/share
 
 # One build directory per variant: release (default), asan, ubsan, tsan, coverage.
 VARIANT ?= release
@@ -14,8 +15,9 @@ Q := $(if $(filter 1,$(V)),,@)
 BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
-            libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev sqlite3 spin
-DEV_PACKAGES := clang-format
+            libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs
+TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium
+DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
 CC     ?= gcc
@@ -58,7 +60,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: all mutants coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -83,6 +85,9 @@ endef
 deps: ## install the Debian packages that are missing
 	@$(call install-missing,$(PACKAGES))
 
+deps-test: ## install what only the tests need
+	@$(call install-missing,$(TEST_PACKAGES))
+
 deps-dev: ## install what only `make tidy` needs
 	@$(call install-missing,$(DEV_PACKAGES))
 
@@ -90,6 +95,8 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+
+$(BUILD)/chaos/report_page.o: chaos/report_page.html
 
 $(ARCHIVE): $(OBJECTS)
 	@rm -f $@
@@ -151,7 +158,7 @@ tests: all $(UNIT_TESTS) $(BUILD)/tests/scenario/scenario $(SIM)
 
 # `deps` may install what the top of this file asks pkg-config about: hence a second make.
 test: ## install what is missing, build, and run all tests
-	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory deps deps-test
 	@$(MAKE) --no-print-directory tests
 	tests/run $(BUILD)
 
@@ -177,7 +184,7 @@ coverage: ## line and branch coverage of cores and storage, by unit tests, scena
 
 PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
 $(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
-$(BUILD)/bench/postgres_2pc: $(PEER_OBJECTS) $(BUILD)/client/command_histogram.o $(ARCHIVE)
+$(BUILD)/bench/postgres_2pc: $(PEER_OBJECTS) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libpq) -o $@
 
@@ -194,6 +201,17 @@ demo: ## three datacenters on this machine, a coordinator killed in mid-commit; 
 	@$(MAKE) --no-print-directory all
 	@rm -rf demo-cluster
 	$(BUILD)/assent-chaos demo --dir demo-cluster $(if $(KEEP),--keep)
+
+chaos: ## five minutes of every fault on real processes: the mix, then a datacenter lost; SEED=n
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@rm -rf chaos-runs/mix chaos-runs/lost-leader && mkdir -p chaos-runs
+	$(BUILD)/assent-chaos run mix --dir chaos-runs/mix $(if $(SEED),--seed $(SEED))
+	$(BUILD)/assent-chaos run lost-leader --dir chaos-runs/lost-leader $(if $(SEED),--seed $(SEED))
+
+chaos-long: all ## the same for half an hour
+	@rm -rf chaos-runs/long && mkdir -p chaos-runs
+	$(BUILD)/assent-chaos run long --dir chaos-runs/long $(if $(SEED),--seed $(SEED))
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) VARIANT=asan tests
@@ -220,6 +238,8 @@ install: all ## install programs, library, headers and pkg-config file (DESTDIR,
 	ln -sf libassent.so.$(VERSION) $(DESTDIR)$(libdir)/libassent.so.$(SOVERSION)
 	ln -sf libassent.so.$(SOVERSION) $(DESTDIR)$(libdir)/libassent.so
 	install -m 644 $(wildcard include/assent/*.h) $(DESTDIR)$(includedir)/assent
+	install -d $(DESTDIR)$(datadir)/assent/scenarios
+	install -m 644 $(wildcard chaos/scenarios/*) $(DESTDIR)$(datadir)/assent/scenarios
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
 	  client/assent.pc.in > $(DESTDIR)$(libdir)/pkgconfig/assent.pc
 

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "bench/decision_log.h"
-#include "client/command_histogram.h"
+#include "common/histogram.h"
 #include "common/bytes.h"
 #include "common/prng.h"
 

@@ -44,7 +44,8 @@
     X(ABORTED_TRANSFER, "aborted-transfer", "a failed transfer was applied")                       \
     X(LOST_ELEMENT, "lost-element", "an acknowledged add is missing")                              \
     X(EARLY_READ, "early-read", "a value was read before anybody had begun to write it")           \
-    X(WRONG_COUNT, "wrong-count", "a counter that the adds do not explain")
+    X(WRONG_COUNT, "wrong-count", "a counter that the adds do not explain")                        \
+    X(TORN, "torn", "a part of what was written together is missing or older")
 /* clang-format on */
 
 enum anomaly {

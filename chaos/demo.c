@@ -185,10 +185,10 @@ static void kill_leader(struct demo *d, struct tellers *t)
 static void wait_settled(struct demo *d)
 {
     uint64_t start = emulated_now_ms();
-    long long in_doubt = 1;
+    int in_doubt = 1;
     bool seen = false;
     while (emulated_now_ms() - start < SETTLE_WAIT_MS) {
-        seen = emulated_look(&d->cluster, 1, d->cluster.processes - 1, LOOK_MS, &in_doubt);
+        seen = emulated_look(&d->cluster, 1, d->cluster.site->nodes - 1, LOOK_MS, &in_doubt);
         if (seen && in_doubt == 0)
             break;
         emulated_sleep_ms(50);
@@ -201,9 +201,9 @@ static void wait_settled(struct demo *d)
 static void restart_leader(struct demo *d)
 {
     struct process *leader = emulated_process(&d->cluster, "virginia-c");
-    long long in_doubt;
+    int in_doubt;
     bool up = leader != NULL && process_start(leader) && emulated_wait_ready(&d->cluster) &&
-              emulated_look(&d->cluster, 0, d->cluster.processes, LOOK_MS, &in_doubt);
+              emulated_look(&d->cluster, 0, d->cluster.site->nodes, LOOK_MS, &in_doubt);
     check(d, up && in_doubt == 0,
           "virginia-c restarted, and all six nodes are connected again, nothing in doubt");
 }
@@ -256,23 +256,23 @@ static void show_kill(struct demo *d)
 static void show_cut(struct demo *d)
 {
     struct tellers t = {0};
-    long long in_doubt = 1;
+    int in_doubt = 1;
     section("3. The leaders' datacenter cut off in mid-commit");
     tellers_start(&t, &d->cluster, 1);
     emulated_sleep_ms(CUT_AFTER_MS);
-    wan_isolate(d->cluster.wan, 0, true);
+    wan_isolate(d->cluster.site->wan, 0, true);
     uint64_t cut = emulated_now_ms();
     atomic_store(&t.stop, true);
     printf("  all links of virginia are cut, with %d commits under way\n",
            atomic_load(&t.under_way[0]));
     while (in_doubt != 0 && emulated_now_ms() - cut < SETTLE_WAIT_MS)
-        if (!emulated_look(&d->cluster, 1, d->cluster.processes - 2, CUT_LOOK_MS, &in_doubt))
+        if (!emulated_look(&d->cluster, 1, d->cluster.site->nodes - 2, CUT_LOOK_MS, &in_doubt))
             in_doubt = 1;
     uint64_t decided = emulated_now_ms() - cut;
     check(d, in_doubt == 0 && decided < CUT_BOUND_MS,
           "ireland and tokyo decided without it: nobody there in doubt after %.1f s",
           (double)decided / 1000);
-    wan_isolate(d->cluster.wan, 0, false);
+    wan_isolate(d->cluster.site->wan, 0, false);
     tellers_join(&t);
     printf("  links healed;");
     say_transfers(&t);

@@ -1,16 +1,13 @@
-/* A cluster of three datacenters on this machine: its nodes are processes, its wide-area links are
- * emulated with the round trips of real regions, and one client handle stands in each datacenter.
- */
+/* The site of the demo: three datacenters with the round trips of real regions, one participant in
+ * each, and one client handle that stands there. */
 #ifndef CHAOS_EMULATED_H
 #define CHAOS_EMULATED_H
 
 #include <assent/assent.h>
 
-#include "chaos/process.h"
-#include "chaos/wan.h"
+#include "chaos/site.h"
 
 #define EMULATED_DATACENTERS 3
-#define EMULATED_NODES       6
 
 /* "virginia", "ireland", "tokyo". */
 extern const char *const emulated_name[EMULATED_DATACENTERS];
@@ -18,11 +15,8 @@ extern const char *const emulated_name[EMULATED_DATACENTERS];
 uint32_t emulated_rtt_ms(int a, int b);
 
 struct emulated {
-    char dir[4096];
-    struct cluster *cluster;
-    struct wan *wan;
-    int processes;
-    struct process process[EMULATED_NODES];
+    struct scenario scenario;
+    struct site *site;
     assent *db[EMULATED_DATACENTERS];
 };
 
@@ -31,9 +25,9 @@ struct emulated {
 bool emulated_open(struct emulated *e, const char *dir, int coordinators);
 /* Whether at least `expected` nodes answer a client in datacenter dc; *in_doubt: how many
  * transactions are in doubt at those. */
-bool emulated_look(struct emulated *e, int dc, int expected, uint32_t timeout_ms,
-                   long long *in_doubt);
-/* Until every datacenter's client reaches every node; false after 20 s. */
+bool emulated_look(struct emulated *e, int dc, int expected, uint32_t timeout_ms, int *in_doubt);
+/* Until every node is connected to all others, and every datacenter's client reaches them; false
+ * after 20 s. */
 bool emulated_wait_ready(struct emulated *e);
 /* NULL if there is no such node. */
 struct process *emulated_process(struct emulated *e, const char *name);

@@ -6,6 +6,7 @@
 
 #include "chaos/demo.h"
 #include "chaos/links.h"
+#include "chaos/run.h"
 
 struct chaos_args {
     const char *dir;
@@ -29,6 +30,8 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
+    {"run", run_main},
+    {"compare", compare_main},
     {"links", links_main},
 };
 
@@ -60,7 +63,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         else if (state->arg_num == 0 && strcmp(arg, "latency") == 0)
             args->run = run_latency;
         else
-            argp_error(state, "unknown command '%s': there are demo, latency and links", arg);
+            argp_error(state,
+                       "unknown command '%s': there are run, compare, links, demo and latency",
+                       arg);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_usage(state);
@@ -75,7 +80,7 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         options,
         parse,
-        "demo|latency\nlinks --help",
+        "demo|latency\nrun --help\ncompare --help\nlinks --help",
         "Assent on emulated wide-area links, with real processes killed.",
         NULL,
         NULL,

@@ -4,7 +4,7 @@
 #define CLIENT_COMMAND_BENCH_H
 
 #include "client/command.h"
-#include "client/command_histogram.h"
+#include "common/histogram.h"
 #include "common/limits.h"
 
 struct bench_config {

@@ -1,58 +1,17 @@
 /* The cluster file in memory: reading it from disk, and every question about it. */
 #include "runtime/cluster.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "runtime/cluster_schema.h"
-
-static bool file_refuse(const char *path, const char *what, char *why, size_t why_size)
-{
-    snprintf(why, why_size, "%s: %s: give the path of the cluster file", path, what);
-    return false;
-}
-
-/* Reads at most CLUSTER_FILE_BYTES_MAX bytes of a regular file or pipe. */
-static bool file_read(const char *path, struct writer *out, char *why, size_t why_size)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
-        const char *what = fd >= 0 && S_ISDIR(st.st_mode) ? "is a directory" : strerror(errno);
-        if (fd >= 0)
-            close(fd);
-        return file_refuse(path, what, why, why_size);
-    }
-    char part[65536];
-    ssize_t got;
-    while ((got = read(fd, part, sizeof part)) != 0 && out->len <= CLUSTER_FILE_BYTES_MAX) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            break;
-        writer_raw(out, part, (size_t)got);
-    }
-    int error = errno;
-    close(fd);
-    if (got < 0)
-        return file_refuse(path, strerror(error), why, why_size);
-    if (out->len <= CLUSTER_FILE_BYTES_MAX)
-        return true;
-    snprintf(why, why_size, "%s: over %u MiB: a cluster file is never so large", path,
-             CLUSTER_FILE_BYTES_MAX >> 20);
-    return false;
-}
+#include "runtime/file.h"
 
 struct cluster *cluster_load(const char *path, char *why, size_t why_size)
 {
     struct writer text = {0};
     struct cluster *c = NULL;
-    if (file_read(path, &text, why, why_size))
+    if (file_read(path, CLUSTER_FILE_BYTES_MAX, "the cluster file", &text, why, why_size))
         c = cluster_parse((const char *)text.data, text.len, path, why, why_size);
     writer_free(&text);
     return c;
@@ -68,7 +27,7 @@ void cluster_free(struct cluster *c)
     free(c->node);
     free(c->client);
     free(c->placement);
-    cluster_schema_free(c->document);
+    document_free(c->document);
     free(c);
 }
 

@@ -60,7 +60,7 @@ struct cluster {
     uint32_t retention_ms;
     uint32_t clock_ahead_ms;
     uint32_t txid_skew_ms;
-    struct cluster_schema *document; /* the parsed file that the prefixes above point into */
+    struct document *document; /* the parsed file that the prefixes above point into */
 };
 
 /* Reads and checks the whole file. NULL on any error, with what, where (line or entry) and what to

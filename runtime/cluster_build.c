@@ -37,7 +37,7 @@ struct unique {
 
 struct build {
     struct cluster *c;
-    struct cluster_schema *schema;
+    struct document *schema;
     struct cluster_document *doc;
     struct unique *unique;
     const char *path;
@@ -67,7 +67,7 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct build *b, const 
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    unsigned line = cluster_schema_line(b->schema, b->section, b->index);
+    unsigned line = document_line(b->schema, b->section, b->index);
     snprintf(b->why, b->why_size, "%s:%u: %s: %s", b->path, line, b->entry, what);
     return false;
 }
@@ -592,7 +592,7 @@ struct cluster *cluster_parse(const char *text, size_t len, const char *path, ch
         why_clean(why, why_size);
         return NULL;
     }
-    b.doc = cluster_schema_document(b.schema);
+    b.doc = document_root(b.schema);
     b.c = xcalloc(1, sizeof *b.c);
     b.c->document = b.schema;
     bool good = build_identity(&b) && build_times(&b) && build_datacenters(&b) && build_nodes(&b) &&

@@ -1,12 +1,12 @@
-/* The shape of the cluster file, checked in two passes over the same text.
+/* YAML into structs, in two passes over the same text; and the shape of the cluster file.
  *
  * The first reads libyaml's events: it remembers the line of every entry, for the messages of the
  * checks that come later, and refuses what libcyaml would silently misread: a scalar with a zero
  * byte (cut there), a value that was left out (taken for ""), a second document (ignored). As "" is
  * the prefix of every key, each of these could turn a small grant into one for everything.
  *
- * The second is libcyaml with the schema below: unknown, missing and repeated keys and wrong shapes
- * are errors; its log messages become ours. */
+ * The second is libcyaml with the form's schema: unknown, missing and repeated keys and wrong
+ * shapes are errors; its log messages become ours. */
 #include "runtime/cluster_schema.h"
 
 #include <stdbool.h>
@@ -111,16 +111,26 @@ static const cyaml_schema_value_t file_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct cluster_document, file_fields),
 };
 
+static const char *const cluster_sections[SECTIONS] = {"cluster", "times",   "datacenters",
+                                                       "nodes",   "clients", "placement"};
+
+static const struct document_form cluster_form = {.sections = SECTIONS,
+                                                  .section = cluster_sections,
+                                                  .schema = &file_value,
+                                                  .what = "a cluster file",
+                                                  .manual = "docs/operations.md"};
+
 struct lines {
     unsigned *line;
     unsigned n;
 };
 
-struct cluster_schema {
-    struct cluster_document *document;
-    struct lines keys;          /* of every key, in the order of the text */
-    unsigned section[SECTIONS]; /* of the section's key; 0: not there */
-    struct lines entries[SECTIONS];
+struct document {
+    const struct document_form *form;
+    void *root;
+    struct lines keys;                       /* of every key, in the order of the text */
+    unsigned section[DOCUMENT_SECTIONS_MAX]; /* of the section's key; 0: not there */
+    struct lines entries[DOCUMENT_SECTIONS_MAX];
 };
 
 /* ---- first pass ---- */
@@ -133,7 +143,7 @@ struct level {
 };
 
 struct scan {
-    struct cluster_schema *s;
+    struct document *d;
     int depth; /* open mappings and sequences */
     struct level level[DEPTH_MAX + 1];
     int documents; /* begun */
@@ -149,12 +159,10 @@ static bool scan_refuse(struct scan *scan, const yaml_mark_t *at, const char *wh
     return false;
 }
 
-static int scan_section(const char *key)
+static int scan_section(const struct document_form *form, const char *key)
 {
-    static const char *const names[SECTIONS] = {"cluster", "times",   "datacenters",
-                                                "nodes",   "clients", "placement"};
-    for (int i = 0; i < SECTIONS; i++)
-        if (strcmp(key, names[i]) == 0)
+    for (int i = 0; i < form->sections; i++)
+        if (strcmp(key, form->section[i]) == 0)
             return i;
     return -1;
 }
@@ -168,13 +176,14 @@ static void lines_add(struct lines *lines, unsigned line)
 
 static void scan_key(struct scan *scan, const yaml_event_t *event, unsigned line)
 {
-    lines_add(&scan->s->keys, line);
+    lines_add(&scan->d->keys, line);
     if (scan->depth > 1)
         return;
-    scan->section =
-        event->type == YAML_SCALAR_EVENT ? scan_section((char *)event->data.scalar.value) : -1;
+    scan->section = event->type == YAML_SCALAR_EVENT
+                        ? scan_section(scan->d->form, (char *)event->data.scalar.value)
+                        : -1;
     if (scan->section >= 0)
-        scan->s->section[scan->section] = line;
+        scan->d->section[scan->section] = line;
 }
 
 /* After a key comes its value, and after that the next key. */
@@ -192,7 +201,7 @@ static bool scan_node(struct scan *scan, const yaml_event_t *event)
     if (level->mapping && !level->value)
         scan_key(scan, event, line);
     if (scan->depth == 2 && scan->section >= 0 && !level->mapping)
-        lines_add(&scan->s->entries[scan->section], line);
+        lines_add(&scan->d->entries[scan->section], line);
     if (event->type == YAML_SCALAR_EVENT) {
         scan_node_end(scan);
         return true;
@@ -219,9 +228,12 @@ static bool scan_event(struct scan *scan, const yaml_event_t *event)
 {
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-        if (++scan->documents > 1)
-            return scan_refuse(scan, &event->start_mark,
-                               "a second document begins: a cluster file is one document");
+        if (++scan->documents > 1) {
+            char what[128];
+            snprintf(what, sizeof what, "a second document begins: %s is one document",
+                     scan->d->form->what);
+            return scan_refuse(scan, &event->start_mark, what);
+        }
         return true;
     case YAML_ALIAS_EVENT:
         return scan_refuse(scan, &event->start_mark, "an alias (*name): write the value out");
@@ -300,21 +312,26 @@ static void complaint_log(cyaml_log_t level, void *arg, const char *format, va_l
 
 static const cyaml_config_t quiet = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
 
-static const char *complaint_advice(cyaml_err_t error)
+/* What to do, before and after the name of the manual. */
+static const char *const *complaint_advice(cyaml_err_t error)
 {
+    static const char *const key[] = {"correct or remove the key; ", " lists them all"};
+    static const char *const missing[] = {"add it; ", " shows a whole file"};
+    static const char *const many[] = {"remove entries: ", " lists the limits"};
+    static const char *const other[] = {"", " shows the form of every entry"};
     switch (error) {
     case CYAML_ERR_INVALID_KEY:
-        return "correct or remove the key; docs/operations.md lists them all";
+        return key;
     case CYAML_ERR_MAPPING_FIELD_MISSING:
-        return "add it; docs/operations.md shows a whole file";
+        return missing;
     case CYAML_ERR_SEQUENCE_ENTRIES_MAX:
-        return "remove entries: docs/operations.md lists the limits";
+        return many;
     default:
-        return "docs/operations.md shows the form of every entry";
+        return other;
     }
 }
 
-static bool schema_load(struct cluster_schema *s, const char *text, size_t len, const char *path,
+static bool schema_load(struct document *d, const char *text, size_t len, const char *path,
                         char *why, size_t why_size)
 {
     struct complaint complaint = {.line = 0};
@@ -324,53 +341,63 @@ static bool schema_load(struct cluster_schema *s, const char *text, size_t len, 
     config.log_level = CYAML_LOG_INFO;
     cyaml_data_t *data = NULL;
     cyaml_err_t error =
-        cyaml_load_data((const uint8_t *)text, len, &config, &file_value, &data, NULL);
-    s->document = data;
+        cyaml_load_data((const uint8_t *)text, len, &config, d->form->schema, &data, NULL);
+    d->root = data;
     if (error == CYAML_OK && data != NULL)
         return true;
-    if (complaint.keys > 0 && complaint.keys <= s->keys.n &&
-        complaint.line < s->keys.line[complaint.keys - 1])
-        complaint.line = s->keys.line[complaint.keys - 1];
+    if (complaint.keys > 0 && complaint.keys <= d->keys.n &&
+        complaint.line < d->keys.line[complaint.keys - 1])
+        complaint.line = d->keys.line[complaint.keys - 1];
     if (error == CYAML_OK)
-        snprintf(why, why_size, "%s: the file is empty: docs/operations.md shows a whole one",
-                 path);
+        snprintf(why, why_size, "%s: the file is empty: %s shows a whole one", path,
+                 d->form->manual);
     else
-        snprintf(why, why_size, "%s:%u: %s: %s", path, complaint.line == 0 ? 1 : complaint.line,
+        snprintf(why, why_size, "%s:%u: %s: %s%s%s", path, complaint.line == 0 ? 1 : complaint.line,
                  complaint.what[0] != '\0' ? complaint.what : cyaml_strerror(error),
-                 complaint_advice(error));
+                 complaint_advice(error)[0], d->form->manual, complaint_advice(error)[1]);
     return false;
 }
 
-struct cluster_schema *cluster_schema_load(const char *text, size_t len, const char *path,
-                                           char *why, size_t why_size)
+struct document *document_load(const struct document_form *form, const char *text, size_t len,
+                               const char *path, char *why, size_t why_size)
 {
-    struct cluster_schema *s = xcalloc(1, sizeof *s);
-    struct scan scan = {.s = s, .section = -1, .path = path, .why = why, .why_size = why_size};
-    if (scan_text(&scan, text, len) && schema_load(s, text, len, path, why, why_size))
-        return s;
-    cluster_schema_free(s);
+    struct document *d = xcalloc(1, sizeof *d);
+    struct scan scan = {.d = d, .section = -1, .path = path, .why = why, .why_size = why_size};
+    d->form = form;
+    if (len == 0)
+        text = ""; /* an empty file's bytes may be nowhere, which libyaml does not take */
+    if (scan_text(&scan, text, len) && schema_load(d, text, len, path, why, why_size))
+        return d;
+    document_free(d);
     return NULL;
 }
 
-void cluster_schema_free(struct cluster_schema *s)
+void document_free(struct document *d)
 {
-    if (s == NULL)
+    if (d == NULL)
         return;
-    cyaml_free(&quiet, &file_value, s->document, 0);
-    for (int i = 0; i < SECTIONS; i++)
-        free(s->entries[i].line);
-    free(s->keys.line);
-    free(s);
+    cyaml_free(&quiet, d->form->schema, d->root, 0);
+    for (int i = 0; i < d->form->sections; i++)
+        free(d->entries[i].line);
+    free(d->keys.line);
+    free(d);
 }
 
-struct cluster_document *cluster_schema_document(struct cluster_schema *s)
+void *document_root(const struct document *d)
 {
-    return s->document;
+    return d->root;
 }
 
-unsigned cluster_schema_line(const struct cluster_schema *s, enum cluster_section section,
-                             int index)
+unsigned document_line(const struct document *d, int section, int index)
 {
-    const struct lines *entries = &s->entries[section];
-    return index >= 0 && (unsigned)index < entries->n ? entries->line[index] : s->section[section];
+    const struct lines *entries = &d->entries[section];
+    return index >= 0 && (unsigned)index < entries->n ? entries->line[index] : d->section[section];
+}
+
+/* ---- cluster files ---- */
+
+struct document *cluster_schema_load(const char *text, size_t len, const char *path, char *why,
+                                     size_t why_size)
+{
+    return document_load(&cluster_form, text, len, path, why, why_size);
 }

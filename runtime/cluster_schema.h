@@ -1,9 +1,35 @@
-/* The cluster file as text: YAML into structs of strings. Nothing here knows what the strings mean;
- * cluster_build.c does. Private to the cluster files. */
+/* YAML files as text: into structs of strings, by a schema of libcyaml. And the cluster file's:
+ * nothing here knows what its strings mean; cluster_build.c does. */
 #ifndef RUNTIME_CLUSTER_SCHEMA_H
 #define RUNTIME_CLUSTER_SCHEMA_H
 
 #include <stddef.h>
+
+/* ---- any YAML file ---- */
+
+#define DOCUMENT_SECTIONS_MAX 24
+
+struct document_form {
+    int sections; /* keys at the top of the file; at most DOCUMENT_SECTIONS_MAX */
+    const char *const *section;
+    const void *schema; /* a cyaml_schema_value_t: a pointer to a mapping */
+    const char *what;   /* "a cluster file" */
+    const char *manual; /* "docs/operations.md", where messages send the reader */
+};
+
+struct document;
+
+/* NULL on any error, with "path:line: what is wrong: what to do" in `why`. */
+struct document *document_load(const struct document_form *form, const char *text, size_t len,
+                               const char *path, char *why, size_t why_size);
+/* NULL is fine. */
+void document_free(struct document *d);
+/* What the schema describes. */
+void *document_root(const struct document *d);
+/* The line on which entry `index` of a section stands, or the section itself for -1; 0: unknown. */
+unsigned document_line(const struct document *d, int section, int index);
+
+/* ---- the cluster file ---- */
 
 /* The keys at the top of the file. */
 enum cluster_section {
@@ -66,17 +92,9 @@ struct cluster_document {
     unsigned placements;
 };
 
-struct cluster_schema;
-
-/* NULL on any error, with "path:line: what is wrong: what to do" in `why`. */
-struct cluster_schema *cluster_schema_load(const char *text, size_t len, const char *path,
-                                           char *why, size_t why_size);
-/* NULL is fine. */
-void cluster_schema_free(struct cluster_schema *s);
-/* The strings may be changed in place, never made longer. */
-struct cluster_document *cluster_schema_document(struct cluster_schema *s);
-/* The line on which entry `index` of a section stands, or the section itself for -1; 0: unknown. */
-unsigned cluster_schema_line(const struct cluster_schema *s, enum cluster_section section,
-                             int index);
+/* NULL on any error, with "path:line: what is wrong: what to do" in `why`. Its root is a struct
+ * cluster_document, whose strings may be changed in place, never made longer. */
+struct document *cluster_schema_load(const char *text, size_t len, const char *path, char *why,
+                                     size_t why_size);
 
 #endif

@@ -30,6 +30,8 @@
 #define CONN_KEEP_BYTES (1024u * 1024u)
 /* How long the reason of a refusal may take to leave. */
 #define CONN_REFUSAL_LINGER_MS 1000u
+/* in one tick: more than pings, and less than any link that is worth having carries */
+#define CONN_SPEAKS_BYTES 1024u
 
 static void conn_flush(struct conn *c);
 
@@ -282,6 +284,18 @@ static void conn_flush(struct conn *c)
 
 /* ---- receiving ---- */
 
+/* Whether the peer has said something since the last tick: ended a record, or sent a good part of
+ * one. A few bytes that end none are no sign of life: when a record's length was damaged on its
+ * way, all that follows, pings too, would for a long time pass for the rest of that record. */
+static bool conn_heard(struct conn *c)
+{
+    uint64_t records = channel_records(c->channel);
+    bool heard = records != c->records || c->received >= CONN_SPEAKS_BYTES;
+    c->records = records;
+    c->received = 0;
+    return heard;
+}
+
 /* Every tick: a peer that neither speaks nor reads is lost. Ticks are counted rather than time:
  * when this process itself stood still, the bytes that came meanwhile are read before the next
  * tick. */
@@ -292,7 +306,7 @@ static void on_tick(uv_timer_t *timer)
     size_t unwritten = c->tcp.write_queue_size;
     c->stalled_ticks = unwritten > 0 && unwritten == c->unwritten ? c->stalled_ticks + 1 : 0;
     c->unwritten = unwritten;
-    c->silent_ticks++;
+    c->silent_ticks = conn_heard(c) ? 1 : c->silent_ticks + 1;
     uint32_t limit = g->silent_ms / g->tick_ms;
     if (c->silent_ticks > limit)
         conn_fail(c, "%s was silent for %u ms", c->address, g->silent_ms);
@@ -361,7 +375,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         conn_fail(c, "reading from %s: %s", c->address, uv_strerror((int)n));
     } else if (n > 0) {
         c->group->bytes_in += (uint64_t)n;
-        c->silent_ticks = 0;
+        c->received += (size_t)n;
         if (c->state == CONN_LINGERING)
             return;
         channel_receive(c->channel, bytes_of(buf->base, (size_t)n));

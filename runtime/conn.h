@@ -34,6 +34,8 @@ struct conn {
     bool shut;
     uint8_t handles; /* not closed yet */
     uint32_t silent_ticks;
+    size_t received;  /* bytes since the last tick */
+    uint64_t records; /* of the peer, at the last tick */
     uint32_t stalled_ticks;
     size_t unwritten; /* at the last tick */
     char address[CONN_ADDRESS_BYTES];
@@ -57,7 +59,7 @@ struct conn_group {
     void *owner;
     uint32_t handshake_ms; /* from the dial or accept to OPEN */
     uint32_t tick_ms;      /* between ticks of an open connection */
-    uint32_t silent_ms; /* nothing received, or nothing sent of what is queued, for so long: lost */
+    uint32_t silent_ms;    /* nothing heard, or nothing sent of what is queued, for so long: lost */
     size_t queue_bytes_max; /* unsent bytes of one connection */
 
     /* The peer is authenticated: NULL admits it; a sentence refuses it.

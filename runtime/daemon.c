@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -25,6 +24,7 @@
 #include "runtime/driver.h"
 #include "runtime/keys.h"
 #include "runtime/storage.h"
+#include "runtime/test_clock.h"
 #include "runtime/transport.h"
 
 #define STOP_WAIT_MS  5000u
@@ -64,10 +64,8 @@ static uint64_t host_now_us(void *arg)
 
 static uint64_t host_wall_ms(void *arg)
 {
-    struct timespec t;
     (void)arg;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return test_clock_wall_ms();
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -261,10 +259,11 @@ static void on_wake(void *arg)
 static void storage_broken(void *arg, const char *why)
 {
     (void)arg;
-    fprintf(stderr,
-            "assent: storage failed, stopping at once: %s; the node recovers from its log at the "
-            "next start\n",
-            why);
+    fprintf(
+        stderr,
+        "assent: storage failed, stopping at once: %s; mend the disk and start it again: the start "
+        "checks the files and recovers from the log\n",
+        why);
     fflush(stderr);
     _exit(EX_IOERR);
 }
@@ -358,6 +357,7 @@ static void init_handles(struct daemon *d)
     d->stored.data = d->deadline.data = d->second.data = d->stopping.data = d;
     d->sigterm.data = d->sigint.data = d;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write that meets it */
     uv_signal_start(&d->sigterm, on_signal, SIGTERM);
     uv_signal_start(&d->sigint, on_signal, SIGINT);
     uv_timer_start(&d->second, on_second, 1000, 1000);
@@ -365,7 +365,8 @@ static void init_handles(struct daemon *d)
 
 static int open_network(struct daemon *d, const struct noise_keypair *keys)
 {
-    struct transport_config config = {.cluster = d->cluster, .keys = *keys};
+    struct transport_config config = {
+        .cluster = d->cluster, .keys = *keys, .wall_ms = test_clock_wall_ms};
     struct transport_handlers handlers = {d, on_up, on_down, on_message, NULL};
     char why[WHY_BYTES];
     const char *host = d->args.listen_host[0] != '\0' ? d->args.listen_host : NULL;
@@ -424,6 +425,8 @@ int daemon_main(const struct node_role *role, int argc, char **argv)
     daemon_args_parse(&d.args, role->program, role->summary, argc, argv);
     logger_open(d.args.node, d.args.level);
     const char *mistake = crashpoint_open();
+    if (mistake == NULL)
+        mistake = test_clock_open();
     if (mistake != NULL)
         return fail(&d, EX_USAGE, "environment", mistake);
     int rc = open_config(&d, &keys);

@@ -656,7 +656,7 @@ assent_status log_store_write_back(struct log_store *s)
 {
     if (s->broken)
         return ASSENT_STORAGE;
-    if (s->unsynced < WRITE_BACK_BATCHES)
+    if (s->unsynced < WRITE_BACK_BATCHES || MUTANT(WAL_NOT_SYNCED))
         return ASSENT_OK;
     int rc = sync_wal(s);
     if (rc == SQLITE_OK)

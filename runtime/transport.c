@@ -111,7 +111,7 @@ static struct dial *dial_of(struct dialer *d)
     return (struct dial *)(void *)d;
 }
 
-static uint64_t wall_ms(void)
+static uint64_t system_wall_ms(void)
 {
     uv_timeval64_t now = {0};
     uv_gettimeofday(&now);
@@ -414,7 +414,7 @@ static void session_ping(struct session *s)
 {
     struct msg *m = msg_new(MSG_PING, NULL);
     m->ping.token = ++s->pings;
-    m->ping.wall_ms = wall_ms();
+    m->ping.wall_ms = s->t->config.wall_ms();
     s->ping_sent_ns[m->ping.token % PINGS_WAITING] = uv_hrtime();
     session_send(s, m);
     msg_unref(m);
@@ -424,7 +424,7 @@ static void session_pong(struct session *s, const struct msg *ping)
 {
     struct msg *m = msg_new(MSG_PONG, NULL);
     m->ping.token = ping->ping.token;
-    m->ping.wall_ms = wall_ms();
+    m->ping.wall_ms = s->t->config.wall_ms();
     session_send(s, m);
     msg_unref(m);
 }
@@ -446,7 +446,7 @@ static void session_measure(struct session *s, const struct msg *pong)
     s->peer.rtt_us = first || sample < rtt ? sample : rtt + (sample - rtt) / 8;
     if (first || sample / 2 <= s->peer.rtt_us)
         s->peer.clock_ahead_ms =
-            (int64_t)(pong->ping.wall_ms - (wall_ms() - (uint64_t)sample / 2000));
+            (int64_t)(pong->ping.wall_ms - (s->t->config.wall_ms() - (uint64_t)sample / 2000));
 }
 
 /* A transaction of another epoch or coordinator set counts its quorums differently. */
@@ -732,6 +732,8 @@ struct transport *transport_new(uv_loop_t *loop, const struct transport_config *
     t->config = *config;
     t->handlers = *handlers;
     t->quiet = config->self.role == ROLE_CLIENT;
+    if (t->config.wall_ms == NULL)
+        t->config.wall_ms = system_wall_ms;
     b->handshake_timeout_ms = bound_or(b->handshake_timeout_ms, HANDSHAKE_TIMEOUT_MS);
     b->ping_interval_ms = bound_or(b->ping_interval_ms, PING_INTERVAL_MS);
     b->peer_silent_ms = bound_or(b->peer_silent_ms, PEER_SILENT_MS);

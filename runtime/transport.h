@@ -57,6 +57,7 @@ struct transport_config {
     struct noise_keypair keys;     /* copied */
     struct hello self;
     struct transport_bounds bounds;
+    uint64_t (*wall_ms)(void); /* Unix milliseconds, for pings; NULL: the system's clock */
 };
 
 struct transport *transport_new(uv_loop_t *loop, const struct transport_config *config,

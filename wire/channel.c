@@ -657,6 +657,11 @@ bool channel_next_frame(struct channel *c, struct bytes *body)
 
 /* ---- what the owner sees ---- */
 
+uint64_t channel_records(const struct channel *c)
+{
+    return c->receive.nonce;
+}
+
 enum channel_state channel_state(const struct channel *c)
 {
     return c->state;

@@ -56,6 +56,8 @@ const char *channel_why(const struct channel *c);
  * channel_admit. Take the frames (channel_next_frame) after each call: nothing else bounds them. */
 void channel_receive(struct channel *c, struct bytes data);
 
+/* How many records have come from the peer, whole and genuine. */
+uint64_t channel_records(const struct channel *c);
 /* The peer, as it authenticated itself: from CHANNEL_CHECK (responder) or CHANNEL_OPEN on. */
 const struct hello *channel_peer(const struct channel *c);
 const uint8_t *channel_peer_key(const struct channel *c);

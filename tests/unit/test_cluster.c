@@ -848,6 +848,9 @@ static void a_path_that_is_no_file_is_refused(void **state)
     assert_null(cluster_load(folder->path, why, sizeof why));
     assert_non_null(strstr(why, "is a directory"));
     FILE *f = fopen(folder->file, "w");
+    assert_int_equal(fflush(f), 0);
+    assert_null(cluster_load(folder->file, why, sizeof why));
+    assert_non_null(strstr(why, "the file is empty"));
     assert_int_equal(ftruncate(fileno(f), CLUSTER_FILE_BYTES_MAX + 1), 0);
     fclose(f);
     assert_null(cluster_load(folder->file, why, sizeof why));

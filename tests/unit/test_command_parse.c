@@ -1,6 +1,5 @@
-/* The pure parts of the `assent` command: operations and their escapes, rows of files, ranges, the
- * histogram, what is shown. They are not in the archive, as the command is a program: they are
- * included. */
+/* The pure parts of the `assent` command: operations and their escapes, rows of files, ranges, what
+ * is shown. They are not in the archive, as the command is a program: they are included. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "client/command_histogram.c"
 #include "client/command_ops.c"
 #include "client/command_range.c"
 #include "client/command_rows.c"
@@ -365,44 +363,6 @@ static void a_scan_is_cut_wherever_a_placement_begins_or_ends(void **state)
     writer_free(&out);
 }
 
-/* ---- the histogram ---- */
-
-static void small_values_are_exact_and_great_ones_to_three_digits(void **state)
-{
-    (void)state;
-    for (uint64_t v = 0; v <= UINT32_MAX; v = v < 5000 ? v + 1 : v + v / 777) {
-        struct histogram *h = calloc(1, sizeof *h);
-        assert_non_null(h);
-        histogram_add(h, (uint32_t)v);
-        histogram_add(h, UINT32_MAX);
-        uint64_t shown = histogram_percentile(h, 50);
-        uint64_t off = shown > v ? shown - v : v - shown;
-        if (v < 2048 ? off != 0 : off * 1024 > v)
-            fail_msg("%llu was shown as %llu", (unsigned long long)v, (unsigned long long)shown);
-        assert_int_equal(h->max, UINT32_MAX);
-        free(h);
-    }
-}
-
-static void percentiles_count_from_below_and_never_pass_the_maximum(void **state)
-{
-    (void)state;
-    struct histogram *h = calloc(1, sizeof *h);
-    assert_non_null(h);
-    assert_int_equal(histogram_percentile(h, 99), 0);
-    for (uint32_t v = 1; v <= 1000; v++)
-        histogram_add(h, v);
-    assert_int_equal(histogram_percentile(h, 0), 1);
-    assert_int_equal(histogram_percentile(h, 50), 500);
-    assert_int_equal(histogram_percentile(h, 95), 950);
-    assert_int_equal(histogram_percentile(h, 99), 990);
-    assert_int_equal(histogram_percentile(h, 100), 1000);
-    assert_true(histogram_mean(h) == 500.5);
-    histogram_add(h, 4097);
-    assert_int_equal(histogram_percentile(h, 100), 4097);
-    free(h);
-}
-
 /* ---- showing ---- */
 
 static void shown_bytes_stay_on_their_line(void **state)
@@ -473,8 +433,6 @@ int main(void)
         cmocka_unit_test(bad_json_is_named_by_row_and_line),
         cmocka_unit_test(the_key_after_a_prefix_is_after_all_keys_that_begin_with_it),
         cmocka_unit_test(a_scan_is_cut_wherever_a_placement_begins_or_ends),
-        cmocka_unit_test(small_values_are_exact_and_great_ones_to_three_digits),
-        cmocka_unit_test(percentiles_count_from_below_and_never_pass_the_maximum),
         cmocka_unit_test(shown_bytes_stay_on_their_line),
         cmocka_unit_test(times_are_shown_in_the_unit_that_fits),
         cmocka_unit_test(a_number_is_found_by_the_whole_name_of_its_line),

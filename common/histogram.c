@@ -1,4 +1,4 @@
-#include "client/command_histogram.h"
+#include "common/histogram.h"
 
 /* Every value below 2 * HALF has its own bucket; a greater one loses the bits that do not fit. */
 static unsigned shift_of(uint32_t us)

@@ -1,7 +1,7 @@
 /* Counts of durations with at least three exact digits: below 2048 one bucket a microsecond, then
  * 1024 buckets for every doubling. */
-#ifndef CLIENT_COMMAND_HISTOGRAM_H
-#define CLIENT_COMMAND_HISTOGRAM_H
+#ifndef COMMON_HISTOGRAM_H
+#define COMMON_HISTOGRAM_H
 
 #include <stdint.h>
 

@@ -1,0 +1,29 @@
+/* Falsifies a recorded history in one place, so that a checker is seen to find it, and puts it back
+ * afterwards. */
+#ifndef CHAOS_PLANT_H
+#define CHAOS_PLANT_H
+
+#include "chaos/check_parts.h"
+
+enum plant_kind {
+    PLANT_READ,      /* a read misses what had been acknowledged before it began */
+    PLANT_TIMESTAMP, /* a read's commit timestamp lies before all that it saw */
+    PLANT_LOOK,      /* one part of a group with an older version */
+};
+
+struct plant {
+    struct operation *op;
+    struct operation op_before;
+    struct micro *micro;
+    struct micro micro_before;
+    int64_t *values;
+    struct parts_look *look;
+    struct parts_look look_before;
+};
+
+/* False if the history has nothing that could be falsified so. */
+bool plant_history(struct plant *p, struct history *h, enum plant_kind kind);
+bool plant_look(struct plant *p, const struct history *h, struct parts_look *looks, size_t n);
+void plant_undo(struct plant *p);
+
+#endif
