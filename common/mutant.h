@@ -88,6 +88,7 @@
     X(WRITE_ERROR_IGNORED, "a failed write of the tail counts as a success")                       \
     X(DISK_FULL_IS_OK, "jobs that a full disk has refused are reported as done")                   \
     X(TAIL_SUM_NOT_CHECKED, "a torn or damaged entry of the tail is believed")                     \
+    X(DAMAGE_IS_IGNORED, "a start that finds its log damaged goes on with what is left of it")     \
     X(PAGE_SUM_NOT_CHECKED, "a damaged page of the database is believed")                          \
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \
