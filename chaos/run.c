@@ -146,8 +146,7 @@ static bool begin(struct run *r)
     if (r->site == NULL)
         return false;
     if (!site_wait_ready(r->site, READY_US)) {
-        fprintf(stderr, "chaos: not every node of %s answers after %d s: see the logs there\n", dir,
-                (int)(READY_US / SECOND_US));
+        fprintf(stderr, "chaos: the cluster in %s did not become ready: see the logs there\n", dir);
         return false;
     }
     measure_links(r);
