@@ -76,6 +76,8 @@
     X(ESCROW_IGNORES_PENDING, "an add is admitted without regard to pending ones")                 \
     X(STRONG_READ_HURRIES, "a strong read does not wait for prepared writers")                     \
     X(OVERLAY_NOT_READ, "reads do not see what is not in the tables yet")                          \
+    X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
+    X(PRUNED_ANSWERED, "a snapshot is read after its versions are gone")                           \
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \

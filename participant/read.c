@@ -36,7 +36,8 @@ void strong_read_locked(struct participant *p, struct read *r)
 {
     r->reading = true;
     timer_clear(&p->timers, &r->timer);
-    effect_read(p->effects, r->token, blob_ref(r->ops));
+    effect_read(p->effects, r->token, &(struct read_point){READ_STRONG, READ_NEWEST},
+                blob_ref(r->ops));
 }
 
 void strong_read_message(struct participant *p, const struct event *e)

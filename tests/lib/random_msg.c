@@ -361,8 +361,10 @@ struct op random_op(struct prng *p, uint8_t arena[RANDOM_ARENA_BYTES])
         op.version = version(p);
     if (op.kind == OP_CHECK_RANGE)
         op.version.ts = number(p);
-    if (op.kind == OP_READ_RANGE)
+    if (op.kind == OP_READ_RANGE) {
         op.limit = number32(p);
+        op.descending = coin(p);
+    }
     return op;
 }
 
