@@ -536,6 +536,8 @@ static void on_level_read(struct call *call)
 static hlc_ts some_snapshot(struct worker *w)
 {
     hlc_ts now = client_now(&w->client);
+    if (sim_one_in(w->all->sim, 3)) /* clocks differ, and so this is asked for */
+        return now + hlc_from_ms(sim_below(w->all->sim, 1500));
     uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, 2000);
     return now - hlc_from_ms(back_ms);
 }
