@@ -538,7 +538,8 @@ static hlc_ts some_snapshot(struct worker *w)
     hlc_ts now = client_now(&w->client);
     if (sim_one_in(w->all->sim, 3)) /* clocks differ, and so this is asked for */
         return now + hlc_from_ms(sim_below(w->all->sim, 1500));
-    uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, 2000);
+    uint64_t most_ms = sim_one_in(w->all->sim, 6) ? 2 * w->all->cluster->retention_ms : 2000;
+    uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, most_ms);
     return now - hlc_from_ms(back_ms);
 }
 
@@ -560,7 +561,7 @@ static void read_at_level(struct worker *w)
     if (r->level == READ_SESSION)
         how.at = r->asked = w->token;
     if (r->level == READ_BOUNDED) {
-        how.stale_ms = (uint32_t)sim_below(w->all->sim, 500);
+        how.stale_ms = (uint32_t)sim_below(w->all->sim, sim_one_in(w->all->sim, 2) ? 5 : 500);
         r->stale_ns = (int64_t)how.stale_ms * 1000000;
     }
     client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
