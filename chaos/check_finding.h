@@ -45,6 +45,11 @@
     X(LOST_ELEMENT, "lost-element", "an acknowledged add is missing")                              \
     X(EARLY_READ, "early-read", "a value was read before anybody had begun to write it")           \
     X(WRONG_COUNT, "wrong-count", "a counter that the adds do not explain")                        \
+    X(READ_YOUR_WRITES, "read-your-writes", "a session does not see what it wrote")                \
+    X(MONOTONIC_READS, "monotonic-reads", "a session does not see what it saw before")             \
+    X(MONOTONIC_WRITES, "monotonic-writes", "a session's writes are not in its order")             \
+    X(WRITES_FOLLOW_READS, "writes-follow-reads", "a write is before what its session had read")   \
+    X(NOT_CONVERGED, "not-converged", "a replica never got what was committed")                    \
     X(TORN, "torn", "a part of what was written together is missing or older")
 /* clang-format on */
 

@@ -24,7 +24,8 @@ struct outcome_uv {
 
 struct read_uv {
     struct read_call read;
-    bool one_key;
+    assent *db;
+    struct handle_reading how;
     struct blob *ops;
     assent_list_cb cb;
     void *arg;
@@ -106,6 +107,7 @@ assent_status assent_commit_uv(assent_txn *t, uint32_t timeout_ms, assent_commit
     c->arg = arg;
     c->session.call.finished = commit_uv_done;
     c->session.call.arg = c;
+    engine_hear(t->db->engine, atomic_load(&t->db->heard));
     engine_start_session(t->db->engine, &c->session, &config);
     return ASSENT_OK;
 }
@@ -132,6 +134,7 @@ assent_status assent_outcome_uv(assent *db, const assent_txid *id, uint32_t time
     c->arg = arg;
     c->session.call.finished = outcome_uv_done;
     c->session.call.arg = c;
+    engine_hear(db->engine, atomic_load(&db->heard));
     engine_start_session(db->engine, &c->session, &config);
     return ASSENT_OK;
 }
@@ -140,23 +143,24 @@ static void read_uv_done(struct call *call)
 {
     struct read_uv *c = call->arg;
     assent_list *list;
-    assent_status status = handle_read_done(&c->read, c->one_key, &list);
+    assent_status status = handle_read_done(c->db, &c->read, &c->how, &list);
     c->cb(status, list, call->why, c->arg);
     blob_unref(c->ops);
     free(c);
 }
 
-static assent_status read_uv(assent *db, const char *where, const struct op *op, assent_list_cb cb,
-                             void *arg)
+static assent_status read_uv(assent *db, const assent_read_options *options, bool keep,
+                             const struct op *op, assent_list_cb cb, void *arg)
 {
     struct read_config config;
     assent_status status = check_uv(db, cb != NULL);
     if (status == ASSENT_OK)
-        status = handle_read(db, where, op, &config);
+        status = handle_read(db, options, op, &config);
     if (status != ASSENT_OK)
         return status;
     struct read_uv *c = xcalloc(1, sizeof *c);
-    c->one_key = op->kind == OP_READ_KEY;
+    c->db = db;
+    c->how = (struct handle_reading){op->kind == OP_READ_KEY, keep, options->session};
     c->ops = config.ops;
     c->cb = cb;
     c->arg = arg;
@@ -170,7 +174,22 @@ assent_status assent_get_uv(assent *db, const char *where, const void *key, size
                             assent_list_cb cb, void *arg)
 {
     struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
-    return read_uv(db, where, &op, cb, arg);
+    return read_uv(db, &(assent_read_options){.where = where}, false, &op, cb, arg);
+}
+
+assent_status assent_get_with_uv(assent *db, const void *key, size_t key_len,
+                                 const assent_read_options *options, assent_list_cb cb, void *arg)
+{
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
+    return read_uv(db, handle_options(options), true, &op, cb, arg);
+}
+
+assent_status assent_scan_with_uv(assent *db, const void *key, size_t key_len, const void *end,
+                                  size_t end_len, const assent_read_options *options,
+                                  assent_list_cb cb, void *arg)
+{
+    struct op op = handle_range_op(key, key_len, end, end_len, options);
+    return read_uv(db, handle_options(options), false, &op, cb, arg);
 }
 
 assent_status assent_scan_uv(assent *db, const char *where, const void *key, size_t key_len,
@@ -183,5 +202,5 @@ assent_status assent_scan_uv(assent *db, const char *where, const void *key, siz
         .end = bytes_of(end, end_len),
         .limit = limit,
     };
-    return read_uv(db, where, &op, cb, arg);
+    return read_uv(db, &(assent_read_options){.where = where}, false, &op, cb, arg);
 }

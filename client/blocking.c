@@ -225,6 +225,7 @@ static bool blocking_run(assent *db, struct waiter *w, struct call *call)
 
 static void start_session(struct waiter *w)
 {
+    engine_hear(w->db->engine, atomic_load(&w->db->heard));
     engine_start_session(w->db->engine, (struct session_call *)w->call, w->session);
 }
 
@@ -305,23 +306,24 @@ assent_status assent_outcome(assent *db, const assent_txid *id, uint32_t timeout
     return status;
 }
 
-static assent_status read_blocking(assent *db, const char *where, const struct op *op,
-                                   assent_list **out)
+static assent_status read_blocking(assent *db, const assent_read_options *options,
+                                   const struct op *op, bool keep, assent_list **out)
 {
     struct read_config config;
+    struct handle_reading how = {op->kind == OP_READ_KEY, keep, options->session};
     if (out == NULL)
         return error_set(ASSENT_INVALID, "no place for the list: NULL");
     *out = NULL;
     assent_status status = blocking_enter(db);
     if (status != ASSENT_OK)
         return status;
-    status = handle_read(db, where, op, &config);
+    status = handle_read(db, options, op, &config);
     if (status == ASSENT_OK) {
         struct read_call *c = xcalloc(1, sizeof *c);
         struct waiter w = {.start = start_read, .read = &config};
         status = ASSENT_CLOSED;
         if (blocking_run(db, &w, &c->call)) {
-            status = handle_read_done(c, op->kind == OP_READ_KEY, out);
+            status = handle_read_done(db, c, &how, out);
             if (status != ASSENT_OK)
                 error_set(status, "%s", c->call.why);
         }
@@ -336,7 +338,22 @@ assent_status assent_get_at(assent *db, const char *where, const void *key, size
                             assent_list **out)
 {
     struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
-    return read_blocking(db, where, &op, out);
+    return read_blocking(db, &(assent_read_options){.where = where}, &op, false, out);
+}
+
+assent_status assent_get_with(assent *db, const void *key, size_t key_len,
+                              const assent_read_options *options, assent_list **out)
+{
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
+    return read_blocking(db, handle_options(options), &op, true, out);
+}
+
+assent_status assent_scan_with(assent *db, const void *key, size_t key_len, const void *end,
+                               size_t end_len, const assent_read_options *options,
+                               assent_list **out)
+{
+    struct op op = handle_range_op(key, key_len, end, end_len, options);
+    return read_blocking(db, handle_options(options), &op, false, out);
 }
 
 assent_status assent_get(assent *db, const void *key, size_t key_len, assent_list **out)
@@ -353,7 +370,7 @@ assent_status assent_scan(assent *db, const char *where, const void *key, size_t
         .end = bytes_of(end, end_len),
         .limit = limit,
     };
-    return read_blocking(db, where, &op, out);
+    return read_blocking(db, &(assent_read_options){.where = where}, &op, false, out);
 }
 
 assent_status assent_nodes(assent *db, uint32_t timeout_ms, assent_node **out, size_t *n)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/command_level.h"
 #include "client/list.h"
 
 enum { OPTION_AT = 256, OPTION_MIN, OPTION_MAX, OPTION_RETURN };
@@ -126,26 +127,37 @@ static int add_option(struct command_call *call, int key, char *arg)
 /* ---- get ---- */
 
 struct get_call {
-    const char *at;
+    struct command_level level;
 };
 
 static const struct argp_option get_options[] = {
     {"at", OPTION_AT, "NODE|DC", 0, "Read at this participant, or in this datacenter", 0},
+    COMMAND_LEVEL_OPTIONS,
     {0},
 };
 
 static int get_option(struct command_call *call, int key, char *arg)
 {
-    (void)key;
-    ((struct get_call *)call->own)->at = arg;
+    struct get_call *own = call->own;
+    if (key != OPTION_AT)
+        return command_level_option(&own->level, key, arg);
+    own->level.options.where = arg;
     return 0;
 }
 
 static void show_value(const struct command_call *call, const assent_entry *entry)
 {
+    const struct get_call *own = call->own;
     if (call->output == OUTPUT_JSON) {
-        command_json_print(command_json_entry(entry));
-    } else if (isatty(STDOUT_FILENO)) {
+        json_t *json = command_json_entry(entry);
+        command_level_show(call, &own->level, json);
+        command_json_print(json);
+        return;
+    }
+    command_level_show(call, &own->level, NULL);
+    if (!entry->found)
+        return;
+    if (isatty(STDOUT_FILENO)) {
         command_print_bytes(stdout, bytes_of(entry->value, entry->value_len));
         putchar('\n');
     } else {
@@ -156,7 +168,7 @@ static void show_value(const struct command_call *call, const assent_entry *entr
 
 static int run_get(struct command_call *call)
 {
-    const struct get_call *own = call->own;
+    struct get_call *own = call->own;
     const char *key = call->word[0];
     char shown[KEY_TEXT_MAX];
     assent *db;
@@ -164,18 +176,23 @@ static int run_get(struct command_call *call)
     int rc = command_open(call, &db);
     if (rc != 0)
         return rc;
-    assent_status status = assent_get_at(db, own->at, key, strlen(key), &list);
-    if (status == ASSENT_NOT_FOUND) {
-        rc =
-            command_fail(EXIT_ABORTED, "get: %s: no such key", key_text(bytes_of_text(key), shown));
-        if (call->output == OUTPUT_JSON)
-            show_value(call, &(assent_entry){.key = key, .key_len = strlen(key)});
-    } else if (status != ASSENT_OK) {
-        rc = command_fail_status(call, status, assent_error());
-    } else {
+    rc = command_level_open(call, &own->level, db);
+    if (rc != 0) {
+        assent_close(db);
+        return rc;
+    }
+    assent_status status = assent_get_with(db, key, strlen(key), &own->level.options, &list);
+    if (status == ASSENT_OK || status == ASSENT_NOT_FOUND) {
+        own->level.info = *assent_list_info(list);
         show_value(call, assent_list_entry(list, 0));
     }
+    if (status == ASSENT_NOT_FOUND)
+        rc =
+            command_fail(EXIT_ABORTED, "get: %s: no such key", key_text(bytes_of_text(key), shown));
+    else if (status != ASSENT_OK)
+        rc = command_fail_status(call, status, assent_error());
     assent_list_free(list);
+    command_level_close(&own->level);
     assent_close(db);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/command_level.h"
 #include "client/command_range.h"
 #include "runtime/cluster.h"
 
@@ -11,6 +12,7 @@ enum { OPTION_AT = 256, OPTION_FROM, OPTION_TO, OPTION_LIMIT };
 
 struct scan_call {
     const char *at, *from, *to;
+    struct command_level level;
     int64_t limit;        /* 0: none */
     int64_t found;        /* so far */
     bool more;            /* stopped at the limit */
@@ -25,6 +27,7 @@ static const struct argp_option options[] = {
     {"to", OPTION_TO, "KEY", 0, "The key to stop before", 0},
     {"limit", OPTION_LIMIT, "N", 0, "At most so many keys", 0},
     {"at", OPTION_AT, "NODE|DC", 0, "Read at this participant, or in this datacenter", 0},
+    COMMAND_LEVEL_OPTIONS,
     {0},
 };
 
@@ -41,6 +44,9 @@ static int option(struct command_call *call, int key, char *arg)
     case OPTION_TO:
         own->to = arg;
         return 0;
+    case OPTION_LEVEL:
+    case OPTION_TOKEN:
+        return command_level_option(&own->level, key, arg);
     default:
         return command_number("--limit", arg, 1, INT64_MAX, &own->limit);
     }
@@ -86,13 +92,16 @@ static assent_status scan_placement(const struct command_call *call, struct scan
         assent_list *list;
         int64_t left = own->limit - own->found;
         uint32_t limit = own->limit == 0 || left > UINT32_MAX ? 0 : (uint32_t)left;
-        assent_status status = assent_scan(db, own->at, own->at_key.data, own->at_key.len, end.data,
-                                           end.len, limit, &list);
+        own->level.options.where = own->at;
+        own->level.options.limit = limit;
+        assent_status status = assent_scan_with(db, own->at_key.data, own->at_key.len, end.data,
+                                                end.len, &own->level.options, &list);
         if (status == ASSENT_WRONG_PLACEMENT && own->at != NULL)
             return ASSENT_OK; /* held elsewhere only */
         if (status != ASSENT_OK)
             return status;
         own->held = true;
+        own->level.info = *assent_list_info(list);
         take(call, own, list, &whole);
         assent_list_free(list);
         own->more = own->limit != 0 && own->found >= own->limit;
@@ -150,6 +159,12 @@ static int run(struct command_call *call)
         assent_close(db);
         return command_fail(EX_CONFIG, "scan: %s", why);
     }
+    rc = command_level_open(call, &own->level, db);
+    if (rc != 0) {
+        cluster_free(cluster);
+        assent_close(db);
+        return rc;
+    }
     own->entries = json_array();
     choose_range(call, own);
     assent_status status = scan_all(call, own, db, cluster);
@@ -160,8 +175,14 @@ static int run(struct command_call *call)
                           own->at);
     else
         rc = own->found > 0 ? EXIT_SUCCESS : EXIT_ABORTED;
-    if (call->output == OUTPUT_JSON && status == ASSENT_OK)
-        command_json_print(json_pack("{s:O, s:b}", "entries", own->entries, "at_limit", own->more));
+    if (call->output == OUTPUT_JSON && status == ASSENT_OK) {
+        json_t *json = json_pack("{s:O, s:b}", "entries", own->entries, "at_limit", own->more);
+        command_level_show(call, &own->level, json);
+        command_json_print(json);
+    } else if (status == ASSENT_OK) {
+        command_level_show(call, &own->level, NULL);
+    }
+    command_level_close(&own->level);
     json_decref(own->entries);
     writer_free(&own->at_key);
     writer_free(&own->end);

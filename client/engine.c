@@ -542,6 +542,11 @@ void engine_start_session(struct engine *e, struct session_call *c,
     call_begin(e, &c->call);
 }
 
+void engine_hear(struct engine *e, hlc_ts ts)
+{
+    hlc_merge(&e->clock, ts);
+}
+
 void engine_start_read(struct engine *e, struct read_call *c, const struct read_config *config)
 {
     struct read_config full = *config;

@@ -81,6 +81,8 @@ void engine_close(struct engine *e, void (*closed)(void *arg), void *arg);
  * number. Not after engine_close(). */
 void engine_start_session(struct engine *e, struct session_call *c,
                           const struct session_config *config);
+/* Whatever starts from now on is later than this. */
+void engine_hear(struct engine *e, hlc_ts ts);
 void engine_start_read(struct engine *e, struct read_call *c, const struct read_config *config);
 void engine_start_nodes(struct engine *e, struct nodes_call *c, uint64_t deadline_us);
 

@@ -191,6 +191,7 @@ void handle_committed(assent_txn *t, struct session_call *c, uint64_t began_us,
             };
         }
     }
+    token_raise(&t->db->heard, s->commit_ts);
     if (s->status == ASSENT_OK)
         txn_take_results(t, s->results);
     session_free(s);
@@ -238,21 +239,76 @@ static assent_status choose_replicas(const assent *db, const char *where, const 
     return ASSENT_OK;
 }
 
-assent_status handle_read(const assent *db, const char *where, const struct op *op,
+const assent_read_options *handle_options(const assent_read_options *options)
+{
+    static const assent_read_options strong = {.level = ASSENT_STRONG};
+    return options == NULL ? &strong : options;
+}
+
+struct op handle_range_op(const void *key, size_t key_len, const void *end, size_t end_len,
+                          const assent_read_options *options)
+{
+    const assent_read_options *o = handle_options(options);
+    return (struct op){
+        .kind = OP_READ_RANGE,
+        .key = bytes_of(key, key_len),
+        .end = bytes_of(end, end_len),
+        .limit = o->limit,
+        .descending = o->descending,
+    };
+}
+
+/* The level, in the words of READ. */
+static assent_status choose_level(const assent_read_options *options, struct read_config *config)
+{
+    static const enum read_level levels[] = {[ASSENT_STRONG] = READ_STRONG,
+                                             [ASSENT_SNAPSHOT] = READ_SNAPSHOT,
+                                             [ASSENT_SESSION] = READ_SESSION,
+                                             [ASSENT_BOUNDED] = READ_BOUNDED,
+                                             [ASSENT_EVENTUAL] = READ_EVENTUAL};
+    if ((unsigned)options->level >= sizeof levels / sizeof levels[0])
+        return error_set(ASSENT_INVALID, "%d is no level of a read", (int)options->level);
+    config->level = levels[options->level];
+    if (config->level == READ_SNAPSHOT)
+        config->at = options->snapshot;
+    if (config->level == READ_BOUNDED)
+        config->stale_ms = options->stale_ms;
+    if (config->level == READ_SESSION && options->session == NULL)
+        return error_set(ASSENT_INVALID, "a read at the level of a session needs the session");
+    if (config->level == READ_SESSION)
+        config->at = atomic_load(&options->session->ts);
+    if (config->at > INT64_MAX)
+        return error_set(ASSENT_INVALID, "%llu is no timestamp", (unsigned long long)config->at);
+    return ASSENT_OK;
+}
+
+assent_status handle_read(const assent *db, const assent_read_options *options, const struct op *op,
                           struct read_config *config)
 {
     const struct placement *placement;
-    *config = (struct read_config){.deadline_us = deadline_us(db, 0)};
-    assent_status status =
-        txn_check_range(db->cluster, op->key, op_is_range(op->kind) ? &op->end : NULL, &placement);
+    *config = (struct read_config){.deadline_us = deadline_us(db, options->timeout_ms)};
+    assent_status status = choose_level(options, config);
     if (status == ASSENT_OK)
-        status = choose_replicas(db, where, placement, config);
+        status = txn_check_range(db->cluster, op->key, op_is_range(op->kind) ? &op->end : NULL,
+                                 &placement);
+    if (status == ASSENT_OK)
+        status = choose_replicas(db, options->where, placement, config);
     if (status == ASSENT_OK)
         config->ops = ops_encode(op, 1);
     return status;
 }
 
-assent_status handle_read_done(struct read_call *c, bool one_key, assent_list **out)
+static void describe(const assent *db, const struct read *r, assent_list *list)
+{
+    bool snapshot = r->config.level == READ_SNAPSHOT;
+    assent_read_info info = {.ts = r->ts, .participant = name_of(db, r->answered)};
+    info.age_known = !snapshot && r->stale_us != STALE_UNKNOWN;
+    info.age_us = info.age_known ? r->stale_us : 0;
+    list_describe(list, &info);
+}
+
+assent_status handle_read_done(assent *db, struct read_call *c, const struct handle_reading *how,
+                               assent_list **out)
 {
     assent_status status = c->call.status;
     *out = NULL;
@@ -262,10 +318,18 @@ assent_status handle_read_done(struct read_call *c, bool one_key, assent_list **
             snprintf(c->call.why, sizeof c->call.why, "the answer could not be decoded: %s",
                      assent_status_text(status));
     }
-    if (status == ASSENT_OK && one_key &&
+    if (status == ASSENT_OK) {
+        describe(db, &c->read, *out);
+        token_raise(&db->heard, c->read.ts);
+        if (how->session != NULL)
+            token_raise(&how->session->ts, c->read.ts);
+    }
+    if (status == ASSENT_OK && how->one_key &&
         (assent_list_size(*out) == 0 || !assent_list_entry(*out, 0)->found)) {
-        assent_list_free(*out);
-        *out = NULL;
+        if (!how->keep) {
+            assent_list_free(*out);
+            *out = NULL;
+        }
         status = ASSENT_NOT_FOUND;
         snprintf(c->call.why, sizeof c->call.why, "%s", assent_status_text(status));
     }

@@ -4,6 +4,7 @@
 #define CLIENT_HANDLE_H
 
 #include "client/engine.h"
+#include "client/token.h"
 #include "client/txn.h"
 
 struct waiter;
@@ -15,7 +16,8 @@ struct assent {
     char client[NAME_BYTES_MAX + 1];
     uint32_t timeout_ms;
     struct engine *engine;
-    bool threaded; /* from assent_open */
+    _Atomic hlc_ts heard; /* the greatest timestamp of any answer, and of the tokens it was given */
+    bool threaded;        /* from assent_open */
 
     /* assent_open_uv */
     bool closing; /* assent_open: under the mutex */
@@ -46,11 +48,22 @@ void handle_committed(assent_txn *t, struct session_call *c, uint64_t began_us,
                       assent_commit_info *info);
 assent_status handle_outcome(const assent *db, const assent_txid *id, uint32_t timeout_ms,
                              struct session_config *config);
+/* The options, or if NULL those of a strong read. */
+const assent_read_options *handle_options(const assent_read_options *options);
+struct op handle_range_op(const void *key, size_t key_len, const void *end, size_t end_len,
+                          const assent_read_options *options);
 /* A read of one operation; the caller owns config->ops. */
-assent_status handle_read(const assent *db, const char *where, const struct op *op,
+assent_status handle_read(const assent *db, const assent_read_options *options, const struct op *op,
                           struct read_config *config);
+/* How an answer is given to the program. */
+struct handle_reading {
+    bool one_key;
+    bool keep; /* the list of one key that was not found, too */
+    assent_session *session;
+};
 /* The answer of a finished read: its status, and the list. `why` (ERROR_TEXT_MAX) is the sentence
  * of statuses that are found here. */
-assent_status handle_read_done(struct read_call *c, bool one_key, assent_list **out);
+assent_status handle_read_done(assent *db, struct read_call *c, const struct handle_reading *how,
+                               assent_list **out);
 
 #endif

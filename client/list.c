@@ -9,7 +9,18 @@
 struct assent_list {
     struct results results;
     assent_entry *entry;
+    assent_read_info info;
 };
+
+const assent_read_info *list_info(const assent_list *list)
+{
+    return &list->info;
+}
+
+void list_describe(assent_list *list, const assent_read_info *info)
+{
+    list->info = *info;
+}
 
 _Static_assert(sizeof(assent_txid) == sizeof(struct txid), "a public txid is a txid");
 

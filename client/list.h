@@ -6,6 +6,9 @@
 
 #include "common/ops.h"
 
+const assent_read_info *list_info(const assent_list *list);
+void list_describe(assent_list *list, const assent_read_info *info);
+
 /* The entry's bytes stay in the blob that the result was decoded from. */
 assent_entry entry_of(const struct result *result);
 /* Decodes a participant's answer into a list of the caller's. ASSENT_MALFORMED or ASSENT_TOO_LARGE,

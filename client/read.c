@@ -55,7 +55,8 @@ static void read_finish(struct read *r, assent_status status)
 /* At the end of the time or of the tries: the reason that stays, else that no answer came. */
 static void read_give_up(struct read *r)
 {
-    bool stays = r->refusal != ASSENT_OK && !assent_retryable(r->refusal);
+    bool stays = r->refusal == ASSENT_TOO_STALE ||
+                 (r->refusal != ASSENT_OK && !assent_retryable(r->refusal));
     read_finish(r, stays ? r->refusal : ASSENT_READ_TIMED_OUT);
 }
 
@@ -104,6 +105,9 @@ static void read_ask(struct read *r, const struct session_event *e, int i, struc
     out->msg->read.timeout_ms =
         session_time_for_node(e->now_us, r->config.deadline_us, e->roster->node[node].rtt_us);
     out->msg->read.ts = e->ts;
+    out->msg->read.level = r->config.level;
+    out->msg->read.at = r->config.at;
+    out->msg->read.stale_ms = r->config.stale_ms;
     out->msg->read.ops = blob_ref(r->config.ops);
     read_move(r, READ_ASKED);
 }
@@ -159,6 +163,7 @@ static void read_result(struct read *r, const struct session_event *e, struct re
     detail_text(m->detail, r->detail);
     if (m->status == ASSENT_OK) {
         r->ts = m->ts;
+        r->stale_us = m->stale_us;
         r->results = m->results == NULL ? NULL : blob_ref(m->results);
         read_finish(r, ASSENT_OK);
         return;

@@ -1,6 +1,6 @@
-/* The pure logic of one strong read: the nearest replica first, another one when a connection is
- * lost, a replica refuses or stays silent. Reads change nothing, so an answer to any of the
- * questions counts.
+/* The pure logic of one read, of any level: the nearest replica first, another one when a
+ * connection is lost, a replica refuses, is too far behind or stays silent. Reads change nothing,
+ * so an answer to any of the questions counts.
  *
  *               up, or it was: send READ
  *     WAITING ----------------------------> ASKED ------ answer, definite refusal ------> DONE
@@ -22,6 +22,9 @@ struct read_config {
     int replicas;
     node_id replica[REPLICAS_MAX];
     struct blob *ops; /* borrowed until the read is done */
+    enum read_level level;
+    hlc_ts at;         /* as in READ */
+    uint32_t stale_ms; /* as in READ */
 };
 
 struct read_effects {
@@ -43,7 +46,8 @@ struct read {
 
     /* DONE */
     assent_status status;
-    hlc_ts ts;
+    hlc_ts ts;         /* as in READ_RESULT */
+    uint32_t stale_us; /* as in READ_RESULT */
     node_id answered;
     char detail[DETAIL_BYTES_MAX + 1];
     struct blob *results; /* owned, until taken */

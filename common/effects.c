@@ -53,10 +53,12 @@ void effect_lookup(struct effects *e, const struct txid *txid)
     effect_new(e, EFFECT_LOOKUP)->record.txid = *txid;
 }
 
-void effect_read(struct effects *e, uint64_t token, struct blob *ops)
+void effect_read(struct effects *e, uint64_t token, const struct read_point *point,
+                 struct blob *ops)
 {
     struct effect *effect = effect_new(e, EFFECT_READ);
     effect->token = token;
+    effect->point = *point;
     effect->ops = ops;
 }
 

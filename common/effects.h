@@ -10,6 +10,7 @@
 #include <bsd/sys/queue.h>
 
 #include "common/msg.h"
+#include "common/ops.h"
 #include "common/record.h"
 
 struct event_peer {
@@ -89,6 +90,7 @@ struct effect {
     struct ballot ballot; /* of an ACCEPT or PROMISE record */
     struct blob *ops;     /* owned; EFFECT_PREPARE and EFFECT_READ */
     uint64_t token;
+    struct read_point point; /* EFFECT_READ */
     char why[192];
     TAILQ_HEAD(, effect) then; /* EFFECT_SENDs */
 };
@@ -109,7 +111,8 @@ struct effect *effect_prepare(struct effects *e, enum record_kind kind, const st
 /* Adds a message that leaves once `persist` is durable. */
 void effect_then_send(struct effect *persist, struct addr to, struct msg *msg);
 void effect_lookup(struct effects *e, const struct txid *txid);
-void effect_read(struct effects *e, uint64_t token, struct blob *ops);
+void effect_read(struct effects *e, uint64_t token, const struct read_point *point,
+                 struct blob *ops);
 __attribute__((format(printf, 2, 3))) void effect_halt(struct effects *e, const char *format, ...);
 void effect_free(struct effect *effect);
 void effects_free(struct effects *e);

@@ -6,6 +6,7 @@
 #ifndef COMMON_MSG_H
 #define COMMON_MSG_H
 
+#include "common/ops.h"
 #include "common/protocol.h"
 
 /* X(NAME, number, may be sent by roles, may be received by roles) */
@@ -188,18 +189,25 @@ struct msg_expired {
     hlc_ts floor;
 };
 
-/* client -> participant: a strong read, keys and ranges (wire/ops, read operations only) */
+/* client -> participant: a read of keys and ranges (wire/ops, read operations only) */
 struct msg_read {
     uint64_t request;
     uint32_t timeout_ms;
     hlc_ts ts;
+    enum read_level level;
+    hlc_ts at;         /* SNAPSHOT: at which; SESSION: at or after which; else 0 */
+    uint32_t stale_ms; /* BOUNDED: how old it may be; else 0 */
     struct blob *ops;
 };
+
+#define STALE_UNKNOWN UINT32_MAX
 
 struct msg_read_result {
     uint64_t request;
     assent_status status;
-    hlc_ts ts; /* the participant's clock when it read */
+    hlc_ts ts; /* at which it read; STRONG and EVENTUAL: the participant's clock after it */
+    /* All that was committed so much earlier, by any client's answer, is in it. Not of SNAPSHOT. */
+    uint32_t stale_us;
     struct blob *detail;
     struct blob *results;
 };

@@ -76,6 +76,13 @@
     X(ESCROW_IGNORES_PENDING, "an add is admitted without regard to pending ones")                 \
     X(STRONG_READ_HURRIES, "a strong read does not wait for prepared writers")                     \
     X(OVERLAY_NOT_READ, "reads do not see what is not in the tables yet")                          \
+    X(SNAPSHOT_HURRIES, "a snapshot does not wait for prepared writers below its timestamp")       \
+    X(SNAPSHOT_NOT_HEARD, "what prepares after a snapshot may commit below its timestamp")         \
+    X(CEILING_IGNORES_READS, "after a restart, timestamps may be below those that were read at")   \
+    X(SESSION_IGNORES_TOKEN, "a session reads whatever needs no waiting")                          \
+    X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
+    X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
+    X(PRUNED_ANSWERED, "a snapshot is read after its versions are gone")                           \
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \

@@ -46,6 +46,7 @@ struct op {
     bool has_upper;
     bool returns_value; /* ADD gives its result back: exclusive, no escrow */
     uint32_t limit;     /* READ_RANGE: 0 = as many as fit RESULTS_BYTES_MAX */
+    bool descending;    /* READ_RANGE: the last keys first */
     struct version version;
 };
 
@@ -70,6 +71,29 @@ struct results {
     uint32_t n;
     struct result *result;
     struct blob *source;
+};
+
+/* What a read outside transactions promises (docs/protocol.md, "Reads"). Numbers are part of the
+ * wire format and never change. X(NAME, number) */
+#define READ_LEVEL_MAP(X)                                                                          \
+    X(STRONG, 0)   /* all that is committed; waits for every writer */                             \
+    X(SNAPSHOT, 1) /* what was committed up to a timestamp; waits for writers that may be below */ \
+    X(SESSION, 2)  /* a snapshot as late as needs no waiting, but not below a timestamp */         \
+    X(BOUNDED, 3) /* a snapshot as late as needs no waiting; refused if it is older than a time */ \
+    X(EVENTUAL, 4) /* what is committed here; waits for nobody */
+
+enum read_level {
+#define READ_LEVEL_ENUM(name, number) READ_##name = (number),
+    READ_LEVEL_MAP(READ_LEVEL_ENUM)
+#undef READ_LEVEL_ENUM
+};
+
+#define READ_NEWEST UINT64_MAX
+
+/* What a resource reads: the versions at `at`, or at READ_NEWEST the newest. */
+struct read_point {
+    enum read_level level;
+    hlc_ts at;
 };
 
 static inline bool op_is_write(enum op_kind kind)

@@ -3,7 +3,7 @@
  *   core.c     the table, dispatch, timers, memory, clock and floor
  *   prepare.c  PREPARE to VOTE; repeating the vote and asking while in doubt
  *   decide.c   DECIDE to DECIDED; questions for the outcome of a one-participant transaction
- *   read.c     strong reads
+ *   read.c     reads outside transactions
  *
  * States (one function moves: branch_move):
  *
@@ -57,6 +57,12 @@ struct branch {
     bool asked_outcome;   /* an OUTCOME question waits for the record */
     node_id abort_from;
     uint64_t arrived_us, locked_us, prepared_us;
+    /* When it was locked, or the first of those that were locked and not settled then; 0: not known
+     * after a restart. See read.c. */
+    uint64_t fresh_us;
+    bool unsettled; /* locked: in the list of these */
+    TAILQ_ENTRY(branch) unsettled_link;
+    TAILQ_HEAD(, read) readers; /* who waits for its claim to be given up */
     uint32_t lock_wait_us, sync_us;
     uint32_t inquiries;
     uint64_t finished_us;
@@ -72,7 +78,11 @@ struct read {
     uint64_t request;
     struct blob *ops;
     struct claim *claim;
-    bool reading; /* EFFECT_READ is under way */
+    struct read_point point;
+    uint32_t stale_us;
+    bool reading;          /* EFFECT_READ is under way */
+    struct branch *writer; /* for which it waits, in its list of readers; NULL: none */
+    TAILQ_ENTRY(read) writer_link;
     struct timer timer;
 };
 
@@ -89,6 +99,8 @@ struct participant {
     struct effects *effects;
     struct hlc clock;
     hlc_ts ceiling_emitted;
+    hlc_ts ceiling_durable;
+    uint32_t ceilings; /* emitted and not durable yet */
     struct prng prng;
     struct branch *branches;
     struct stash *stash; /* what came for transactions that storage is looking up */
@@ -98,6 +110,7 @@ struct participant {
     struct timers timers;
     struct timer second;
     TAILQ_HEAD(, branch) finished;
+    TAILQ_HEAD(, branch) unsettled; /* in the order in which they were locked */
     uint64_t memory_floor_ms;
     hlc_ts floor; /* durable */
     hlc_ts floor_emitted;
@@ -116,9 +129,15 @@ struct branch *branch_add(struct participant *p, const struct tx_head *head);
 bool below_floor(const struct participant *p, const struct txid *txid);
 /* A timestamp greater than all before; emits a new clock ceiling first where it is needed. */
 hlc_ts issue_ts(struct participant *p);
+/* Emits a new clock ceiling if this one is not below the last. */
+void cover_ts(struct participant *p, hlc_ts ts);
 void participant_send(struct participant *p, node_id to, struct msg *m);
 /* Gives up the claim and lets those go on that were waiting for it. */
 void release_claim(struct participant *p, struct claim **claim);
+/* It has its locks: from now on others wait for it. */
+void branch_locked(struct participant *p, struct branch *b);
+/* Gives up its claim; reads that waited for it go on. */
+void branch_settled(struct participant *p, struct branch *b);
 uint64_t participant_jitter(struct participant *p, uint64_t us);
 
 /* prepare.c */
@@ -141,10 +160,12 @@ void outcome_message(struct participant *p, const struct event *e, struct branch
 void settle_ask(struct participant *p, const struct event *e);
 
 /* read.c */
-void strong_read_message(struct participant *p, const struct event *e);
-void strong_read_locked(struct participant *p, struct read *r);
-void strong_read_done(struct participant *p, const struct event_read_done *d);
-void strong_read_timer(struct participant *p, struct read *r);
-void strong_read_free(struct participant *p, struct read *r);
+void read_message(struct participant *p, const struct event *e);
+void read_locked(struct participant *p, struct read *r);
+void read_writer_gone(struct participant *p, struct branch *b);
+void read_ceiling_durable(struct participant *p);
+void read_done(struct participant *p, const struct event_read_done *d);
+void read_timer(struct participant *p, struct read *r);
+void read_drop(struct participant *p, struct read *r);
 
 #endif

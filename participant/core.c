@@ -69,6 +69,7 @@ struct branch *branch_add(struct participant *p, const struct tx_head *head)
     b->head = *head;
     b->timer.kind = TIMER_BRANCH;
     b->timer.owner = b;
+    TAILQ_INIT(&b->readers);
     HASH_ADD(hh, p->branches, head.txid, sizeof b->head.txid, b);
     p->stats.in_memory++;
     return b;
@@ -79,6 +80,8 @@ static void branch_remove(struct participant *p, struct branch *b)
     timer_clear(&p->timers, &b->timer);
     if (b->state == BRANCH_COMMITTED || b->state == BRANCH_ABORTED)
         TAILQ_REMOVE(&p->finished, b, finished_link);
+    if (b->unsettled)
+        TAILQ_REMOVE(&p->unsettled, b, unsettled_link);
     HASH_DELETE(hh, p->branches, b);
     p->stats.in_memory--;
     if (b->claim != NULL)
@@ -95,15 +98,21 @@ bool below_floor(const struct participant *p, const struct txid *txid)
 }
 
 /* A restart begins at the ceiling, so it is as careful with the wall clock as timestamps are. */
+void cover_ts(struct participant *p, hlc_ts ts)
+{
+    if (ts < p->ceiling_emitted)
+        return;
+    uint64_t from_ms = p->wall_ms < hlc_to_ms(ts) ? p->wall_ms : hlc_to_ms(ts);
+    hlc_ts by_wall = hlc_from_ms(from_ms + CLOCK_CEILING_STEP_MS);
+    p->ceiling_emitted = by_wall > ts + CEILING_TICKS ? by_wall : ts + CEILING_TICKS;
+    p->ceilings++;
+    effect_persist(p->effects, RECORD_CEILING, NULL, p->ceiling_emitted, NULL);
+}
+
 hlc_ts issue_ts(struct participant *p)
 {
     hlc_ts ts = hlc_next(&p->clock, p->stamp_ms);
-    if (ts >= p->ceiling_emitted) {
-        uint64_t from_ms = p->wall_ms < hlc_to_ms(ts) ? p->wall_ms : hlc_to_ms(ts);
-        hlc_ts by_wall = hlc_from_ms(from_ms + CLOCK_CEILING_STEP_MS);
-        p->ceiling_emitted = by_wall > ts + CEILING_TICKS ? by_wall : ts + CEILING_TICKS;
-        effect_persist(p->effects, RECORD_CEILING, NULL, p->ceiling_emitted, NULL);
-    }
+    cover_ts(p, ts);
     return ts;
 }
 
@@ -128,8 +137,25 @@ void release_claim(struct participant *p, struct claim **claim)
         if (*owner == OWNER_BRANCH)
             prepare_locked(p, (struct branch *)(void *)owner);
         else
-            strong_read_locked(p, (struct read *)(void *)owner);
+            read_locked(p, (struct read *)(void *)owner);
     }
+}
+
+void branch_locked(struct participant *p, struct branch *b)
+{
+    const struct branch *first = TAILQ_FIRST(&p->unsettled);
+    b->fresh_us = first == NULL ? b->locked_us : first->locked_us;
+    b->unsettled = true;
+    TAILQ_INSERT_TAIL(&p->unsettled, b, unsettled_link);
+}
+
+void branch_settled(struct participant *p, struct branch *b)
+{
+    if (b->unsettled)
+        TAILQ_REMOVE(&p->unsettled, b, unsettled_link);
+    b->unsettled = false;
+    release_claim(p, &b->claim);
+    read_writer_gone(p, b);
 }
 
 struct participant *participant_new(const struct participant_config *config,
@@ -144,6 +170,7 @@ struct participant *participant_new(const struct participant_config *config,
     p->clocks.n = config->coordinators;
     timers_init(&p->timers);
     TAILQ_INIT(&p->finished);
+    TAILQ_INIT(&p->unsettled);
     TAILQ_INIT(&p->reads);
     p->second.kind = TIMER_SECOND;
     return p;
@@ -156,7 +183,7 @@ void participant_free(struct participant *p)
     if (p == NULL)
         return;
     while ((r = TAILQ_FIRST(&p->reads)) != NULL)
-        strong_read_free(p, r);
+        read_drop(p, r);
     HASH_ITER (hh, p->branches, b, next)
         branch_remove(p, b);
     stash_free(&p->stash);
@@ -181,6 +208,7 @@ bool participant_restore(struct participant *p, const struct record *prepared)
     if (b->claim == NULL)
         return false;
     hlc_merge(&p->clock, prepared->ts);
+    branch_locked(p, b);
     branch_move(p, b, BRANCH_PREPARED);
     return true;
 }
@@ -189,7 +217,7 @@ void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
                           uint64_t newest_txid_ms)
 {
     hlc_merge(&p->clock, ceiling);
-    p->ceiling_emitted = ceiling;
+    p->ceiling_emitted = p->ceiling_durable = ceiling;
     p->floor = p->floor_emitted = floor;
     p->memory_floor_ms = newest_txid_ms + 1;
 }
@@ -316,7 +344,7 @@ static void on_loaded(struct participant *p, const struct event *e)
 static void on_message(struct participant *p, const struct event *e)
 {
     if (e->msg->type == MSG_READ) {
-        strong_read_message(p, e);
+        read_message(p, e);
     } else if (e->msg->type == MSG_SETTLE_ASK) {
         settle_ask(p, e);
     } else {
@@ -335,6 +363,10 @@ static void on_stored(struct participant *p, const struct event_stored *s)
 {
     if (s->kind == RECORD_WATERMARK)
         p->floor = p->floor_emitted;
+    if (s->kind == RECORD_CEILING && --p->ceilings == 0) {
+        p->ceiling_durable = p->ceiling_emitted;
+        read_ceiling_durable(p);
+    }
     struct branch *b = branch_find(p, &s->txid);
     if (b == NULL)
         return;
@@ -374,7 +406,7 @@ static void on_timer(struct participant *p, struct timer *timer)
         prepare_timer(p, timer->owner);
         break;
     case TIMER_READ:
-        strong_read_timer(p, timer->owner);
+        read_timer(p, timer->owner);
         break;
     }
 }
@@ -394,7 +426,7 @@ void participant_step(struct participant *p, const struct event *e, struct effec
         on_loaded(p, e);
         break;
     case EVENT_READ_DONE:
-        strong_read_done(p, &e->read_done);
+        read_done(p, &e->read_done);
         break;
     case EVENT_PEER_UP:
         on_peer_up(p, &e->peer);

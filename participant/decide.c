@@ -57,7 +57,7 @@ static void decide_commit_prepared(struct participant *p, struct branch *b, hlc_
     else
         effect_then_send(persist, addr_node(decider), m);
     if (MUTANT(RELEASES_BEFORE_APPLIED))
-        release_claim(p, &b->claim);
+        branch_settled(p, b);
 }
 
 void decide_abort_prepared(struct participant *p, struct branch *b, assent_status reason,
@@ -157,7 +157,7 @@ void decide_stored(struct participant *p, struct branch *b, const struct event_s
     }
     b->outcome_durable = true;
     branch_move(p, b, b->state == BRANCH_COMMITTING ? BRANCH_COMMITTED : BRANCH_ABORTED);
-    release_claim(p, &b->claim);
+    branch_settled(p, b);
 }
 
 /* OUTCOME about a transaction whose only participant this is. An abort is durable before it is

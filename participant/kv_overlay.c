@@ -43,6 +43,7 @@ struct kv_entry *kv_entry_new(const struct record *record)
 struct kv_write *kv_entry_write(struct kv_entry *entry, struct bytes key)
 {
     struct kv_write *write = xcalloc(1, sizeof *write + key.len);
+    write->entry = entry;
     write->key_len = key.len;
     if (key.len > 0)
         memcpy(write->key, key.data, key.len);
@@ -71,6 +72,8 @@ void kv_overlay_push(struct kv_overlay *o, struct kv_entry *entry)
         while ((older = RB_INSERT(kv_write_tree, &o->newest, write)) != NULL) {
             RB_REMOVE(kv_write_tree, &o->newest, older);
             older->newest = false;
+            older->newer = write;
+            write->older = older;
         }
         write->newest = true;
     }
@@ -96,9 +99,13 @@ struct kv_entry *kv_overlay_apply(struct kv_overlay *o, const struct record *rec
 
 static void entry_remove(struct kv_overlay *o, struct kv_entry *entry)
 {
-    for (uint32_t i = 0; i < entry->n; i++)
-        if (entry->write[i]->newest)
-            RB_REMOVE(kv_write_tree, &o->newest, entry->write[i]);
+    for (uint32_t i = 0; i < entry->n; i++) {
+        struct kv_write *write = entry->write[i];
+        if (write->newest)
+            RB_REMOVE(kv_write_tree, &o->newest, write);
+        else
+            write->newer->older = NULL;
+    }
     if (entry->outcome_known)
         RB_REMOVE(kv_outcome_tree, &o->outcomes, entry);
     TAILQ_REMOVE(&o->entries, entry, link);
@@ -147,6 +154,23 @@ const struct kv_write *kv_overlay_next(const struct kv_write *write)
 {
     /* libbsd's walk takes no const pointer; it changes nothing. */
     return kv_write_tree_RB_NEXT((struct kv_write *)(uintptr_t)write);
+}
+
+const struct kv_write *kv_overlay_before(const struct kv_overlay *o, struct bytes key)
+{
+    const struct kv_write *at = RB_ROOT(&o->newest), *last = NULL;
+    while (at != NULL) {
+        bool below = key.len == 0 || bytes_compare(write_key(at), key) < 0;
+        if (below)
+            last = at;
+        at = below ? RB_RIGHT(at, link) : RB_LEFT(at, link);
+    }
+    return last;
+}
+
+const struct kv_write *kv_overlay_previous(const struct kv_write *write)
+{
+    return kv_write_tree_RB_PREV((struct kv_write *)(uintptr_t)write);
 }
 
 struct kv_cell kv_write_cell(const struct kv_write *write)

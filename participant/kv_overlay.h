@@ -7,7 +7,8 @@
  *   kv_overlay_rewind   it was rolled back: the cursor goes back to e1
  *
  * Every record keeps its own values, not only the newest of a key: after a crash the tables must
- * hold exactly what the applied part of the log gives, or a replayed add would count twice. */
+ * hold exactly what the applied part of the log gives, or a replayed add would count twice. The
+ * writes of a key are chained in log order, so that its older versions can be read, too. */
 #ifndef PARTICIPANT_KV_OVERLAY_H
 #define PARTICIPANT_KV_OVERLAY_H
 
@@ -16,6 +17,7 @@
 #include "common/ops.h"
 #include "common/record.h"
 #include "common/tree.h"
+#include "participant/kv_number.h"
 
 /* A key's state; borrowed bytes. Never written: not live and version.ts 0. */
 struct kv_cell {
@@ -25,11 +27,20 @@ struct kv_cell {
     struct version version;
 };
 
+/* What the key is once this record and all before it in the log have their effect. An add may come
+ * later in the log than others of the key with a greater timestamp; then it is `late`: the key's
+ * version stays theirs, and the add belongs into versions before it. */
 struct kv_write {
     RB_ENTRY(kv_write) link;
-    bool newest;        /* in the tree of newest values */
+    bool newest;            /* in the tree of newest values */
+    struct kv_write *older; /* of the same key, in log order; NULL: look in the tables */
+    struct kv_write *newer;
+    const struct kv_entry *entry;
     struct blob *value; /* NULL: deleted */
     struct version version;
+    bool late;
+    uint32_t adds; /* if late: how many adds, and their sum */
+    wide net;
     size_t key_len;
     uint8_t key[];
 };
@@ -54,7 +65,20 @@ struct kv_overlay {
     struct kv_entry *cursor; /* the first that no apply has been given; NULL: all were */
     struct kv_write_tree newest;
     struct kv_outcome_tree outcomes;
+    char number[WIDE_TEXT_BYTES]; /* a view's: the value that it last added up */
 };
+
+/* What adds at (ts, txid) make of a version: the greater of both, whichever of concurrent adds came
+ * first, so that replicas agree; and as many applies more. */
+static inline void kv_version_add(struct version *version, hlc_ts ts, const struct txid *txid,
+                                  uint32_t adds)
+{
+    if (ts > version->ts || (ts == version->ts && txid_compare(txid, &version->txid) > 0)) {
+        version->ts = ts;
+        version->txid = *txid;
+    }
+    version->applies += adds;
+}
 
 void kv_overlay_init(struct kv_overlay *o);
 void kv_overlay_free(struct kv_overlay *o);
@@ -73,9 +97,12 @@ void kv_overlay_rewind(struct kv_overlay *o);
 
 /* NULL: the key is not here; look in the tables. */
 const struct kv_write *kv_overlay_find(const struct kv_overlay *o, struct bytes key);
-/* The first write of a key not below `key`, and the one after it; NULL: none. */
+/* The newest write of the first key not below `key`, and of the key after it; NULL: none. */
 const struct kv_write *kv_overlay_from(const struct kv_overlay *o, struct bytes key);
 const struct kv_write *kv_overlay_next(const struct kv_write *write);
+/* Of the last key below `key`, or of all if that is empty, and of the key before it. */
+const struct kv_write *kv_overlay_before(const struct kv_overlay *o, struct bytes key);
+const struct kv_write *kv_overlay_previous(const struct kv_write *write);
 struct kv_cell kv_write_cell(const struct kv_write *write);
 /* The COMMITTED, ABORTED or APPLIED entry of a transaction, or NULL. */
 const struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a range that is read: an assertion need not cost more than the read. */
+#define ASSERT_KEYS_MAX 256
+
 static struct bytes key_bytes(const struct kv_key *key)
 {
     return bytes_of(key->data, key->len);
@@ -241,6 +244,14 @@ struct kv_txn *kv_pending_next(struct kv_txn *txn)
     return RB_NEXT(kv_txn_tree, NULL, txn);
 }
 
+static _Noreturn void stop_for(const struct kv_txn *txn, const char *what)
+{
+    char text[TXID_TEXT_BYTES];
+    fprintf(stderr, "assent: kv_pending: %s transaction %s writes it\n", what,
+            txid_text(&txn->txid, text));
+    abort();
+}
+
 void kv_pending_assert_free(const struct kv_pending *p, const struct op *op)
 {
     const struct kv_key *key = key_from(p, op->key);
@@ -252,8 +263,26 @@ void kv_pending_assert_free(const struct kv_pending *p, const struct op *op)
     bool shared = op->kind == OP_ADD && !op->returns_value;
     if (!held || (shared && !TAILQ_FIRST(&key->holds)->exclusive))
         return;
-    char text[TXID_TEXT_BYTES];
-    fprintf(stderr, "assent: kv_pending: a key is used while transaction %s writes it\n",
-            txid_text(&TAILQ_FIRST(&key->holds)->owner->txid, text));
-    abort();
+    stop_for(TAILQ_FIRST(&key->holds)->owner, "a key is used while");
+}
+
+void kv_pending_assert_settled(const struct kv_pending *p, const struct op *op, hlc_ts at)
+{
+    if (at == READ_NEWEST) {
+        kv_pending_assert_free(p, op);
+        return;
+    }
+    const struct kv_key *key = key_from(p, op->key);
+    for (int i = 0; i < ASSERT_KEYS_MAX && key != NULL; i++) {
+        const struct kv_hold *hold;
+        bool inside = op_is_range(op->kind)
+                          ? op->end.len == 0 || bytes_compare(key_bytes(key), op->end) < 0
+                          : bytes_equal(key_bytes(key), op->key);
+        if (!inside)
+            return;
+        TAILQ_FOREACH (hold, &key->holds, link)
+            if (hold->owner->prepared && hold->owner->prepare_ts <= at)
+                stop_for(hold->owner, "a key is read at a timestamp at which");
+        key = kv_key_tree_RB_NEXT((struct kv_key *)(uintptr_t)key);
+    }
 }

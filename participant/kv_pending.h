@@ -101,5 +101,7 @@ struct kv_txn *kv_pending_next(struct kv_txn *txn);
 const struct kv_key *kv_pending_key(const struct kv_pending *p, struct bytes key);
 /* Stops the process if a pending transaction writes what this operation may not share with it. */
 void kv_pending_assert_free(const struct kv_pending *p, const struct op *op);
+/* The same for a read of what was committed up to `at`, where it may share what prepares later. */
+void kv_pending_assert_settled(const struct kv_pending *p, const struct op *op, hlc_ts at);
 
 #endif

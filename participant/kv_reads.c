@@ -72,7 +72,8 @@ assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, u
     int rc;
     bool room = true;
     if (op->kind == OP_READ_RANGE) {
-        rc = kv_view_range(view, op->key, op->end, range_each, &range);
+        struct kv_range r = {op->key, op->end, op->descending};
+        rc = kv_view_range(view, &r, range_each, &range);
         if (range.cut && range.n > 0)
             reads->result[reads->n - 1].truncated = true;
         room = !range.cut || range.n > 0;

@@ -231,10 +231,33 @@ static enum claim_state kv_claim_read(void *arg, const struct client_name *clien
     struct claim *claim = claim_ask(&a, m->ops, owner, refusal);
     if (claim == NULL)
         return CLAIM_REFUSED;
+    if (m->level != READ_STRONG) {
+        *out = claim;
+        return CLAIM_HELD;
+    }
     see_clock(r, m->ts);
     claim->request.reader = true;
     claim->request.priority_ms = r->newest_ms;
     return claim_locks(r, claim, out, refusal);
+}
+
+struct writers {
+    void (*each)(void *arg, void *owner);
+    void *arg;
+};
+
+static void each_writer(void *arg, const struct lock_request *writer)
+{
+    const struct writers *writers = arg;
+    writers->each(writers->arg, ((const struct claim *)writer->owner)->owner);
+}
+
+static void kv_claim_writers(void *arg, const struct claim *read,
+                             void (*each)(void *each_arg, void *owner), void *each_arg)
+{
+    struct kv_resource *r = arg;
+    struct writers writers = {each, each_arg};
+    locks_writers(r->locks, read->request.want, read->request.n, each_writer, &writers);
 }
 
 static struct claim *kv_restore(void *arg, const struct txid *txid, uint64_t priority_ms,
@@ -301,6 +324,7 @@ struct resource kv_resource_ops(struct kv_resource *r)
     return (struct resource){.arg = r,
                              .claim = kv_claim,
                              .claim_read = kv_claim_read,
+                             .writers = kv_claim_writers,
                              .restore = kv_restore,
                              .decided = kv_decided,
                              .release = kv_release,

@@ -14,18 +14,23 @@
  */
 #include "participant/kv_store.h"
 
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/mutant.h"
 #include "participant/kv_check.h"
+#include "participant/kv_history.h"
 #include "participant/kv_writes.h"
 #include "participant/record.h"
 #include "wire/ops_codec.h"
 
-/* Rows of each kind that one apply() prunes: more than the two rows that a transaction leaves. */
+/* Rows of each kind that apply() prunes for a record, besides two for each of its writes: more than
+ * it leaves behind. */
 #define PRUNE_ROWS 8
+/* The same when there is nothing else to do. */
+#define PRUNE_IDLE_ROWS 256
 
 /* No SQLite result code: the log contradicts what this store knows. */
 #define BROKEN (-1)
@@ -39,6 +44,7 @@ struct kv_store {
     hlc_ts prune_point;
     bool outcomes_due; /* pruning has not reached the watermark yet */
     bool deleted_due;
+    bool old_due;
     int failed; /* the SQLite error after which memory is not complete */
 };
 
@@ -62,7 +68,7 @@ void kv_store_free(struct kv_store *kv)
 
 static struct kv_view store_view(struct kv_store *kv)
 {
-    return (struct kv_view){&kv->overlay, kv->tables};
+    return (struct kv_view){&kv->overlay, kv->tables, READ_NEWEST};
 }
 
 /* Decodes into memory of the store's own: the caller's blob may be shared with another thread. */
@@ -152,7 +158,7 @@ void kv_store_durable(struct kv_store *kv, const struct record *record)
 {
     if (record->kind == RECORD_WATERMARK && record->ts > kv->watermark) {
         kv->watermark = record->ts;
-        kv->outcomes_due = kv->deleted_due = true;
+        kv->outcomes_due = kv->deleted_due = kv->old_due = true;
     }
     if (!of_role(record->kind) || kv->failed != SQLITE_OK)
         return;
@@ -181,6 +187,7 @@ static void store_rolled_back(void *arg)
     struct kv_store *kv = arg;
     kv_pending_drop_reserved(&kv->pending);
     kv_overlay_rewind(&kv->overlay);
+    kv->outcomes_due = kv->deleted_due = kv->old_due = true;
 }
 
 static int store_load(void *arg, struct sqlite3 *db)
@@ -214,7 +221,9 @@ static int apply_decided(struct kv_store *kv, const struct kv_entry *entry)
     for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK;
          i++) {
         struct kv_cell cell = kv_write_cell(entry->write[i]);
-        rc = kv_tables_put(kv->tables, &cell);
+        rc = kv_history_write(kv->tables, entry->write[i]);
+        if (rc == SQLITE_OK)
+            rc = kv_tables_put(kv->tables, &cell);
     }
     if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !MUTANT(PREPARED_STAYS_IN_TABLES))
         rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
@@ -223,23 +232,40 @@ static int apply_decided(struct kv_store *kv, const struct kv_entry *entry)
     return rc == SQLITE_OK ? kv_tables_outcome_put(kv->tables, &outcome) : rc;
 }
 
-/* A bounded step towards the watermark, so that no apply waits for a long delete. */
-static int apply_prune(struct kv_store *kv)
+/* Deletes some rows of one kind, which are not missed from *newest on. */
+typedef int (*prune_rows)(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest);
+
+static int prune_versions(struct kv_store *kv, prune_rows prune, int rows, bool *due)
+{
+    int n;
+    hlc_ts newest;
+    int rc = prune(kv->tables, kv->watermark, rows, &n, &newest);
+    *due = n == rows;
+    kv->prune_point = newest > kv->prune_point ? newest : kv->prune_point;
+    /* Whenever rows went: memory may be ahead of the table after a rollback. */
+    return rc == SQLITE_OK && n > 0 ? kv_tables_prune_point_put(kv->tables, kv->prune_point) : rc;
+}
+
+/* A bounded step towards the watermark, so that nobody waits for a long delete. */
+static int prune_some(struct kv_store *kv, int rows)
 {
     int n, rc = SQLITE_OK;
-    hlc_ts newest;
     if (kv->outcomes_due) {
-        rc = kv_tables_prune_outcomes(kv->tables, hlc_to_ms(kv->watermark), PRUNE_ROWS, &n);
-        kv->outcomes_due = n == PRUNE_ROWS;
+        rc = kv_tables_prune_outcomes(kv->tables, hlc_to_ms(kv->watermark), rows, &n);
+        kv->outcomes_due = n == rows;
     }
-    if (rc == SQLITE_OK && kv->deleted_due) {
-        rc = kv_tables_prune_deleted(kv->tables, kv->watermark, PRUNE_ROWS, &n, &newest);
-        kv->deleted_due = n == PRUNE_ROWS;
-        kv->prune_point = newest > kv->prune_point ? newest : kv->prune_point;
-        /* Whenever rows went: memory may be ahead of the table after a rollback. */
-        if (rc == SQLITE_OK && n > 0)
-            rc = kv_tables_prune_point_put(kv->tables, kv->prune_point);
-    }
+    if (rc == SQLITE_OK && kv->old_due)
+        rc = prune_versions(kv, kv_tables_prune_old, rows, &kv->old_due);
+    if (rc == SQLITE_OK && kv->deleted_due)
+        rc = prune_versions(kv, kv_tables_prune_deleted, rows, &kv->deleted_due);
+    return rc;
+}
+
+static int store_prune(void *arg, bool *more)
+{
+    struct kv_store *kv = arg;
+    int rc = kv->failed == SQLITE_OK ? prune_some(kv, PRUNE_IDLE_ROWS) : kv->failed;
+    *more = kv->outcomes_due || kv->old_due || kv->deleted_due;
     return rc;
 }
 
@@ -255,7 +281,7 @@ static int store_apply(void *arg, const struct record *record)
         return SQLITE_OK;
     int rc = record->kind == RECORD_PREPARED ? kv_tables_prepared_put(kv->tables, record)
                                              : apply_decided(kv, entry);
-    return rc == SQLITE_OK ? apply_prune(kv) : rc;
+    return rc == SQLITE_OK ? prune_some(kv, PRUNE_ROWS + 2 * (int)entry->n) : rc;
 }
 
 static void store_applied(void *arg, uint64_t seq)
@@ -274,6 +300,7 @@ struct store_role kv_store_role(struct kv_store *kv)
         .replay = store_replay,
         .apply = store_apply,
         .applied = store_applied,
+        .prune = store_prune,
     };
 }
 
@@ -319,8 +346,20 @@ void kv_store_check(struct kv_store *kv, struct sqlite3 *db, const struct txid *
     ops_free(&ops);
 }
 
-void kv_store_read(struct kv_store *kv, struct sqlite3 *db, struct blob *encoded,
-                   struct kv_verdict *out)
+/* Whether all that the reads may ask for is still kept. */
+static assent_status read_kept(struct kv_store *kv, hlc_ts at, struct kv_say *say)
+{
+    if (at >= kv->prune_point || MUTANT(PRUNED_ANSWERED))
+        return ASSENT_OK;
+    kv_say(say,
+           "a snapshot at %" PRIu64 " is not kept any more, only what was at %" PRIu64
+           " and later; read at a later timestamp, or make the retention time longer",
+           at, kv->prune_point);
+    return ASSENT_PRUNED;
+}
+
+void kv_store_read(struct kv_store *kv, struct sqlite3 *db, const struct read_point *point,
+                   struct blob *encoded, struct kv_verdict *out)
 {
     struct kv_view view = store_view(kv);
     struct kv_reads reads = {0};
@@ -329,10 +368,14 @@ void kv_store_read(struct kv_store *kv, struct sqlite3 *db, struct blob *encoded
     *out = (struct kv_verdict){.status = ASSENT_STORAGE};
     if (store_usable(kv, db, &say))
         out->status = ops_copy(blob_bytes(encoded), &ops, &say);
+    if (out->status == ASSENT_OK)
+        out->status = read_kept(kv, point->at, &say);
+    view.at = point->at;
     for (uint32_t i = 0; i < ops.n && out->status == ASSENT_OK; i++) {
         const struct op *op = &ops.op[i];
         if (op->kind == OP_READ_KEY || op->kind == OP_READ_RANGE) {
-            kv_pending_assert_free(&kv->pending, op);
+            if (point->level != READ_EVENTUAL)
+                kv_pending_assert_settled(&kv->pending, op, point->at);
             out->status = kv_reads_run(&reads, &view, i, op, &say);
         } else {
             out->status = ASSENT_MALFORMED;

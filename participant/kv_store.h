@@ -3,7 +3,8 @@
  * concurrently; blobs that come in are copied, blobs that go out belong to the receiver alone.
  *
  *   kv         key, value (NULL = deleted), ts, txid, applies
- *   kv_prune   the newest deletion that is forgotten
+ *   kv_old     earlier versions of the same, and until when each was the key's
+ *   kv_prune   from when on no version and no deletion is forgotten
  *   prepared   txid, prepare_ts, body       prepared records that were applied before their
  * decision outcomes   txid, outcome, ts, reason    applied and remembered outcomes, until forgotten
  *   views for people: in_doubt, outcomes_all
@@ -12,7 +13,8 @@
  *
  * Files: kv_store (the life of a record), kv_check (may it be prepared), kv_writes (what it gives),
  * kv_pending (what is in flight, escrow), kv_overlay (what is durable and not in the tables),
- * kv_tables (SQLite), kv_view (overlay over tables), kv_reads, kv_number, kv_say. */
+ * kv_tables (SQLite), kv_history (earlier versions), kv_view (overlay over tables), kv_reads,
+ * kv_number, kv_say. */
 #ifndef PARTICIPANT_KV_STORE_H
 #define PARTICIPANT_KV_STORE_H
 
@@ -55,9 +57,11 @@ void kv_store_cancel(struct kv_store *kv, const struct txid *txid);
  * records that it replays. When reading the database fails here, everything after it gives
  * ASSENT_STORAGE and apply() stops the node. */
 void kv_store_durable(struct kv_store *kv, const struct record *record);
-/* A strong read: the newest visible values. Only read operations. */
-void kv_store_read(struct kv_store *kv, struct sqlite3 *db, struct blob *ops,
-                   struct kv_verdict *out);
+/* Reads, and only reads. At a timestamp: what was committed up to there; ASSENT_PRUNED if that is
+ * not kept any more. At READ_NEWEST: what is committed. Unless the level is eventual, nothing that
+ * is pending may belong to it: that stops the process. */
+void kv_store_read(struct kv_store *kv, struct sqlite3 *db, const struct read_point *point,
+                   struct blob *ops, struct kv_verdict *out);
 
 /* Calls back for every prepared transaction without a decision, and for every outcome with a txid
  * time of at least since_ms (COMMITTED, or ABORTED with its body). The record lives until each()

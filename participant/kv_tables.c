@@ -26,6 +26,10 @@ static const char tables[] =
     "CREATE TABLE kv (key BLOB PRIMARY KEY NOT NULL, value BLOB, ts INTEGER NOT NULL,"
     " txid BLOB NOT NULL, applies INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX kv_deleted ON kv (ts) WHERE value IS NULL;"
+    "CREATE TABLE kv_old (key BLOB NOT NULL, ts INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " value BLOB, txid BLOB NOT NULL, applies INTEGER NOT NULL, PRIMARY KEY (key, ts))"
+    " WITHOUT ROWID;"
+    "CREATE INDEX kv_old_until ON kv_old (until);"
     "CREATE TABLE kv_prune (one INTEGER PRIMARY KEY CHECK (one = 1), point INTEGER NOT NULL);"
     "INSERT INTO kv_prune VALUES (1, 0);"
     "CREATE TABLE prepared (txid BLOB PRIMARY KEY NOT NULL, prepare_ts INTEGER NOT NULL,"
@@ -57,10 +61,21 @@ static const char views[] =
 #define STATEMENT_MAP(X)                                                                           \
     X(GET, "SELECT key, value, ts, txid, applies FROM kv WHERE key = ?1")                          \
     X(PUT, "REPLACE INTO kv VALUES (?1, ?2, ?3, ?4, ?5)")                                          \
-    X(SCAN, "SELECT key, value, ts, txid, applies FROM kv"                                         \
-            " WHERE key >= ?1 AND value IS NOT NULL ORDER BY key")                                 \
+    X(SCAN, "SELECT key, value, ts, txid, applies FROM kv WHERE key >= ?1 ORDER BY key")           \
     X(SCAN_END, "SELECT key, value, ts, txid, applies FROM kv"                                     \
-                " WHERE key >= ?1 AND key < ?2 AND value IS NOT NULL ORDER BY key")                \
+                " WHERE key >= ?1 AND key < ?2 ORDER BY key")                                      \
+    X(SCAN_DOWN, "SELECT key, value, ts, txid, applies FROM kv"                                    \
+                 " WHERE key >= ?1 ORDER BY key DESC")                                             \
+    X(SCAN_DOWN_END, "SELECT key, value, ts, txid, applies FROM kv"                                \
+                     " WHERE key >= ?1 AND key < ?2 ORDER BY key DESC")                            \
+    X(OLD_KEEP, "REPLACE INTO kv_old (key, ts, until, value, txid, applies)"                       \
+                " SELECT key, ts, ?2, value, txid, applies FROM kv WHERE key = ?1 AND ts < ?2")    \
+    X(OLD_PUT, "REPLACE INTO kv_old (key, value, ts, txid, applies, until)"                        \
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                 \
+    X(OLD_AT, "SELECT key, value, ts, txid, applies, until FROM kv_old"                            \
+              " WHERE key = ?1 AND ts <= ?2 ORDER BY ts DESC LIMIT 1")                             \
+    X(OLD_FROM, "SELECT key, value, ts, txid, applies, until FROM kv_old"                          \
+                " WHERE key = ?1 AND ts >= ?2 ORDER BY ts LIMIT 1")                                \
     X(CHANGED, "SELECT key, NULL, ts, txid, applies FROM kv"                                       \
                " WHERE key >= ?1 AND ts > ?3 ORDER BY key LIMIT 1")                                \
     X(CHANGED_END, "SELECT key, NULL, ts, txid, applies FROM kv"                                   \
@@ -77,6 +92,9 @@ static const char views[] =
                       " WHERE txid < ?1 ORDER BY txid LIMIT ?2)")                                  \
     X(PRUNE_DELETED, "DELETE FROM kv WHERE key IN (SELECT key FROM kv INDEXED BY kv_deleted"       \
                      " WHERE value IS NULL AND ts < ?1 ORDER BY ts LIMIT ?2) RETURNING ts")        \
+    X(PRUNE_OLD, "DELETE FROM kv_old WHERE (key, ts) IN"                                           \
+                 " (SELECT key, ts FROM kv_old INDEXED BY kv_old_until"                            \
+                 " WHERE until <= ?1 ORDER BY until LIMIT ?2) RETURNING until")                    \
     X(PRUNE_POINT_GET, "SELECT point FROM kv_prune")                                               \
     X(PRUNE_POINT_PUT, "UPDATE kv_prune SET point = ?1")
 
@@ -193,9 +211,11 @@ static int column_cell(sqlite3_stmt *s, int rc, struct kv_cell *out)
 }
 
 /* One row, whose bytes are copied so that the statement does not stay open over a commit. */
-static int fetch(struct kv_tables *t, sqlite3_stmt *s, struct kv_cell *out)
+static int fetch(struct kv_tables *t, sqlite3_stmt *s, struct kv_cell *out, hlc_ts *until)
 {
     int rc = column_cell(s, sqlite3_step(s), out);
+    if (until != NULL)
+        *until = rc == SQLITE_ROW ? (hlc_ts)sqlite3_column_int64(s, 5) : 0;
     if (rc == SQLITE_ROW) {
         size_t key_len = out->key.len, value_len = out->value.len;
         t->fetched.len = 0;
@@ -213,27 +233,84 @@ int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_cell *out)
 {
     sqlite3_stmt *s = t->statement[STATEMENT_GET];
     bind_bytes(s, 1, key);
-    int rc = fetch(t, s, out);
+    int rc = fetch(t, s, out, NULL);
     out->key = key;
     return rc;
 }
 
-int kv_tables_put(struct kv_tables *t, const struct kv_cell *cell)
+static void bind_cell(sqlite3_stmt *s, const struct kv_cell *cell)
 {
-    sqlite3_stmt *s = t->statement[STATEMENT_PUT];
     bind_bytes(s, 1, cell->key);
     if (cell->live)
         bind_bytes(s, 2, cell->value);
     bind_ts(s, 3, cell->version.ts);
     bind_txid(s, 4, &cell->version.txid);
     sqlite3_bind_int64(s, 5, cell->version.applies);
+}
+
+int kv_tables_put(struct kv_tables *t, const struct kv_cell *cell)
+{
+    sqlite3_stmt *s = t->statement[STATEMENT_PUT];
+    bind_cell(s, cell);
     return run(s);
 }
 
-int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end,
+int kv_tables_old_keep(struct kv_tables *t, struct bytes key, hlc_ts until)
+{
+    sqlite3_stmt *s = t->statement[STATEMENT_OLD_KEEP];
+    bind_bytes(s, 1, key);
+    bind_ts(s, 2, until);
+    return run(s);
+}
+
+/* Nothing is written at 2^63 or after it, where SQLite's integers turn negative. */
+static void bind_any_ts(sqlite3_stmt *s, int at, hlc_ts ts)
+{
+    bind_ts(s, at, ts > INT64_MAX ? INT64_MAX : ts);
+}
+
+static int old_fetch(struct kv_tables *t, enum statement statement, struct bytes key, hlc_ts ts,
+                     struct kv_cell *out, hlc_ts *until)
+{
+    sqlite3_stmt *s = t->statement[statement];
+    bind_bytes(s, 1, key);
+    bind_any_ts(s, 2, ts);
+    int rc = fetch(t, s, out, until);
+    out->key = key;
+    return rc;
+}
+
+/* A version may have outlived the deletion after it: the next one need not follow it. */
+int kv_tables_old_at(struct kv_tables *t, struct bytes key, hlc_ts at, struct kv_cell *out,
+                     hlc_ts *until)
+{
+    int rc = old_fetch(t, STATEMENT_OLD_AT, key, at, out, until);
+    if (rc != SQLITE_ROW || *until > at)
+        return rc;
+    *out = (struct kv_cell){.key = key};
+    return SQLITE_DONE;
+}
+
+int kv_tables_old_from(struct kv_tables *t, struct bytes key, hlc_ts from, struct kv_cell *out,
+                       hlc_ts *until)
+{
+    return old_fetch(t, STATEMENT_OLD_FROM, key, from, out, until);
+}
+
+int kv_tables_old_put(struct kv_tables *t, const struct kv_cell *cell, hlc_ts until)
+{
+    sqlite3_stmt *s = t->statement[STATEMENT_OLD_PUT];
+    bind_cell(s, cell);
+    bind_ts(s, 6, until);
+    return run(s);
+}
+
+int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end, bool descending,
                          struct kv_cell *out)
 {
-    t->scan = t->statement[end.len == 0 ? STATEMENT_SCAN : STATEMENT_SCAN_END];
+    enum statement with_end = descending ? STATEMENT_SCAN_DOWN_END : STATEMENT_SCAN_END;
+    enum statement without = descending ? STATEMENT_SCAN_DOWN : STATEMENT_SCAN;
+    t->scan = t->statement[end.len == 0 ? without : with_end];
     bind_bytes(t->scan, 1, key);
     if (end.len > 0)
         bind_bytes(t->scan, 2, end);
@@ -259,9 +336,8 @@ int kv_tables_changed(struct kv_tables *t, struct bytes key, struct bytes end, h
     bind_bytes(s, 1, key);
     if (end.len > 0)
         bind_bytes(s, 2, end);
-    /* Nothing is written at 2^63 or after it, where SQLite's integers turn negative. */
-    bind_ts(s, 3, since > INT64_MAX ? INT64_MAX : since);
-    return fetch(t, s, out);
+    bind_any_ts(s, 3, since);
+    return fetch(t, s, out, NULL);
 }
 
 int kv_tables_prepared_put(struct kv_tables *t, const struct record *prepared)
@@ -377,9 +453,9 @@ int kv_tables_prune_outcomes(struct kv_tables *t, uint64_t before_ms, int rows, 
     return rc;
 }
 
-int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
+/* Deletes rows, each of which gives a timestamp back. */
+static int prune(sqlite3_stmt *s, hlc_ts before, int rows, int *n, hlc_ts *newest)
 {
-    sqlite3_stmt *s = t->statement[STATEMENT_PRUNE_DELETED];
     int rc;
     *n = 0;
     *newest = 0;
@@ -393,6 +469,16 @@ int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
+{
+    return prune(t->statement[STATEMENT_PRUNE_DELETED], before, rows, n, newest);
+}
+
+int kv_tables_prune_old(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
+{
+    return prune(t->statement[STATEMENT_PRUNE_OLD], before, rows, n, newest);
 }
 
 int kv_tables_prune_point_get(struct kv_tables *t, hlc_ts *out)

@@ -20,15 +20,27 @@ const char *kv_tables_error(const struct kv_tables *t);
 /* SQLITE_DONE: no row. out->key is the caller's. */
 int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_cell *out);
 int kv_tables_put(struct kv_tables *t, const struct kv_cell *cell);
-/* The live rows of [key, end) in order, one at a time: first, then next until not SQLITE_ROW, and
- * in any case stop. Empty end: no end. */
-int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end,
+/* The rows of [key, end) in order, deleted ones too, one at a time: first, then next until not
+ * SQLITE_ROW, and in any case stop. Empty end: no end. Other statements may run in between. */
+int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end, bool descending,
                          struct kv_cell *out);
 int kv_tables_scan_next(struct kv_tables *t, struct kv_cell *out);
 void kv_tables_scan_stop(struct kv_tables *t);
 /* A row of [key, end) that was written after `since`; a deleted one, too. Only key and version. */
 int kv_tables_changed(struct kv_tables *t, struct bytes key, struct bytes end, hlc_ts since,
                       struct kv_cell *out);
+
+/* ---- versions that are not the newest ---- */
+
+/* Copies the key's row, if it is from before `until`, to the old versions. */
+int kv_tables_old_keep(struct kv_tables *t, struct bytes key, hlc_ts until);
+/* The old version that was the key's at `at`; SQLITE_DONE: none that is known. */
+int kv_tables_old_at(struct kv_tables *t, struct bytes key, hlc_ts at, struct kv_cell *out,
+                     hlc_ts *until);
+/* The first old version at or after `from`. */
+int kv_tables_old_from(struct kv_tables *t, struct bytes key, hlc_ts from, struct kv_cell *out,
+                       hlc_ts *until);
+int kv_tables_old_put(struct kv_tables *t, const struct kv_cell *cell, hlc_ts until);
 
 int kv_tables_prepared_put(struct kv_tables *t, const struct record *prepared);
 int kv_tables_prepared_delete(struct kv_tables *t, const struct txid *txid);
@@ -52,11 +64,13 @@ int kv_tables_outcome_each(struct kv_tables *t, uint64_t since_ms,
 int kv_tables_outcome_newest(struct kv_tables *t, uint64_t *ms);
 
 /* Each deletes at most `rows` and says in *n how many. Outcomes of txids before before_ms;
- * tombstones written before `before`, where *newest, if one was deleted, is the newest timestamp
- * among them. */
+ * tombstones written before `before`; versions that were replaced at or before it. *newest, if a
+ * row was deleted, is the greatest timestamp from which on it is not missed. */
 int kv_tables_prune_outcomes(struct kv_tables *t, uint64_t before_ms, int rows, int *n);
 int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest);
-/* The greatest timestamp of a tombstone that is gone; 0: none is. */
+int kv_tables_prune_old(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest);
+/* The greatest `newest` of all that is gone: from there on nothing is missed; 0: nothing is gone.
+ */
 int kv_tables_prune_point_get(struct kv_tables *t, hlc_ts *out);
 int kv_tables_prune_point_put(struct kv_tables *t, hlc_ts point);
 

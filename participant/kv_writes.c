@@ -41,13 +41,10 @@ static void write_add(struct kv_write *write, const struct kv_entry *entry, cons
     }
     blob_unref(write->value);
     write->value = blob_new(bytes_of_text(kv_number_text(after, text)));
-    struct version *version = &write->version;
-    if (entry->ts > version->ts ||
-        (entry->ts == version->ts && txid_compare(&entry->txid, &version->txid) > 0)) {
-        version->ts = entry->ts;
-        version->txid = entry->txid;
-    }
-    version->applies++;
+    kv_version_add(&write->version, entry->ts, &entry->txid, 1);
+    write->late = write->version.ts > entry->ts;
+    write->net += op->number;
+    write->adds++;
 }
 
 static void write_replace(struct kv_write *write, const struct kv_entry *entry, const struct op *op)
@@ -55,6 +52,9 @@ static void write_replace(struct kv_write *write, const struct kv_entry *entry, 
     blob_unref(write->value);
     write->value = op->kind == OP_PUT ? blob_new(op->value) : NULL;
     write->version = (struct version){entry->ts, entry->txid, 0};
+    write->late = false;
+    write->adds = 0;
+    write->net = 0;
 }
 
 int kv_writes_compute(struct kv_entry *entry, const struct kv_view *view, const struct ops *ops)

@@ -423,6 +423,33 @@ void locks_restore(struct locks *l, struct lock_request *r)
     ticket_enter(l, t, LOCKS_HELD);
 }
 
+static void place_writers(const struct place *place,
+                          void (*each)(void *arg, const struct lock_request *writer), void *arg)
+{
+    const struct spot *spot;
+    for (int stand = 0; stand < STANDS; stand++)
+        if (conflicts[STAND_READER][stand])
+            TAILQ_FOREACH (spot, &place->held[stand].in_order, order_link)
+                each(arg, spot->ticket->request);
+}
+
+void locks_writers(struct locks *l, const struct lock_want *want, uint32_t n,
+                   void (*each)(void *arg, const struct lock_request *writer), void *arg)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct place probe = {.key = want[i].key};
+        struct place *place = RB_NFIND(place_tree, &l->keys, &probe);
+        for (; place != NULL; place = RB_NEXT(place_tree, &l->keys, place)) {
+            bool inside = want[i].range
+                              ? want[i].end.len == 0 || bytes_compare(place->key, want[i].end) < 0
+                              : bytes_equal(place->key, want[i].key);
+            if (!inside)
+                break;
+            place_writers(place, each, arg);
+        }
+    }
+}
+
 void locks_decided(struct lock_request *r)
 {
     struct ticket *t = r->table;

@@ -62,6 +62,10 @@ enum lock_state locks_request(struct locks *l, struct lock_request *r);
 /* Takes all without asking, for a prepared record after a restart. Two prepared records in conflict
  * are a broken invariant (I6): stops the process. */
 void locks_restore(struct locks *l, struct lock_request *r);
+/* Calls each() for every request that holds a lock which a reader of these wants would wait for;
+ * more than once for one that holds several. */
+void locks_writers(struct locks *l, const struct lock_want *want, uint32_t n,
+                   void (*each)(void *arg, const struct lock_request *writer), void *arg);
 /* Its holder is decided and only waits for the disk: like a reader that reads it waits for nothing,
  * so that from now on anybody may wait for it, the younger too. */
 void locks_decided(struct lock_request *r);

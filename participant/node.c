@@ -251,10 +251,11 @@ static void durable(void *arg, const struct record *record)
     kv_store_durable(((struct participant_node *)arg)->kv, record);
 }
 
-static void read_keys(void *arg, struct sqlite3 *db, struct blob *ops, struct node_verdict *out)
+static void read_keys(void *arg, struct sqlite3 *db, const struct read_point *point,
+                      struct blob *ops, struct node_verdict *out)
 {
     struct kv_verdict verdict = {0};
-    kv_store_read(((struct participant_node *)arg)->kv, db, ops, &verdict);
+    kv_store_read(((struct participant_node *)arg)->kv, db, point, ops, &verdict);
     *out = (struct node_verdict){verdict.status, verdict.detail, verdict.results};
 }
 

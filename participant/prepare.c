@@ -72,7 +72,7 @@ void vote_aborted(struct participant *p, struct branch *b, assent_status reason,
     branch_move(p, b, BRANCH_ABORTED);
     participant_send(p, b->head.home.node,
                      vote_msg(b, (struct vote){VOTE_ABORTED, 0, reason}, true));
-    release_claim(p, &b->claim);
+    branch_settled(p, b);
 }
 
 /* A PREPARE for a transaction that this node already knows. */
@@ -197,6 +197,7 @@ void prepare_locked(struct participant *p, struct branch *b)
     b->lock_wait_us = (uint32_t)(p->now_us - b->arrived_us);
     if (!MUTANT(TS_BEFORE_LOCKS))
         b->prepare_ts = issue_ts(p);
+    branch_locked(p, b);
     if (b->one_phase)
         p->resource->decided(p->resource->arg, b->claim); /* it waits only for its own record */
     branch_move(p, b, BRANCH_PREPARING);
@@ -233,7 +234,7 @@ void prepare_stored(struct participant *p, struct branch *b, const struct event_
         participant_send(p, b->head.home.node, vote_msg(b, applied, true));
         p->stats.one_phase++;
         branch_move(p, b, BRANCH_COMMITTED);
-        release_claim(p, &b->claim);
+        branch_settled(p, b);
         return;
     }
     p->stats.prepared++;
@@ -247,7 +248,7 @@ void prepare_stored(struct participant *p, struct branch *b, const struct event_
     if (MUTANT(READ_LOCKS_END_AT_VOTE))
         p->resource->decided(p->resource->arg, b->claim); /* and see locks.c */
     if (MUTANT(RELEASES_AT_VOTE))
-        release_claim(p, &b->claim);
+        branch_settled(p, b);
 }
 
 static void inquire(struct participant *p, struct branch *b, node_id to)

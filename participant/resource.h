@@ -28,10 +28,14 @@ struct resource {
      * every replica of a written key among the participants) and asks for its locks. */
     enum claim_state (*claim)(void *arg, const struct tx_head *head, const struct msg_prepare *m,
                               void *owner, struct claim **out, struct refusal *refusal);
-    /* The same for a strong read by this client: always waits, never refused for a conflict. */
+    /* The same for a read by this client: always waits, never refused for a conflict. Only a
+     * strong read asks for locks; the claim of another is CLAIM_HELD and holds nothing. */
     enum claim_state (*claim_read)(void *arg, const struct client_name *client,
                                    const struct msg_read *m, void *owner, struct claim **out,
                                    struct refusal *refusal);
+    /* The owner of every claim that holds, for writing, what this read reads. */
+    void (*writers)(void *arg, const struct claim *read, void (*each)(void *each_arg, void *owner),
+                    void *each_arg);
     /* After a restart: takes a prepared transaction's locks again, unasked. NULL: operations
      * damaged. */
     struct claim *(*restore)(void *arg, const struct txid *txid, uint64_t priority_ms,

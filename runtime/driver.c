@@ -18,6 +18,7 @@ struct work {
     struct ballot ballot;
     struct blob *ops;
     uint64_t token;
+    struct read_point point;
     struct node_verdict verdict;
     bool found;
     TAILQ_HEAD(, effect) then;
@@ -75,7 +76,7 @@ static assent_status work_run(struct storage_job *job, struct log_store *store)
     case WORK_LOOKUP:
         return work_lookup(w, db);
     case WORK_READ:
-        role->read(role->arg, db, w->ops, &w->verdict);
+        role->read(role->arg, db, &w->point, w->ops, &w->verdict);
         return ASSENT_OK;
     case WORK_PREPARE:
         role->check(role->arg, db, &w->record, w->ops, &w->verdict);
@@ -195,6 +196,7 @@ static void submit(struct driver *d, struct effect *effect)
     w->ballot = effect->ballot;
     w->ops = effect->ops;
     w->token = effect->token;
+    w->point = effect->point;
     effect->record.body = NULL;
     effect->ops = NULL;
     TAILQ_CONCAT(&w->then, &effect->then, link);

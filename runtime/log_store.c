@@ -77,6 +77,7 @@ struct log_store {
     int wal_frames;    /* after the last commit */
     int unsynced;      /* batches since the write-ahead log was synced */
     int checkpoint_at; /* frames */
+    hlc_ts pruned;     /* the watermark that the role has pruned up to */
     struct store_stats stats;
     bool behind; /* the last checkpoint left some of the write-ahead log */
     char error[400];
@@ -724,6 +725,20 @@ static int apply_rows(struct log_store *s, uint64_t rows, struct store_position 
     return rc;
 }
 
+/* The end of a transaction that acknowledges nothing: ASSENT_OK, or as if it had not been. */
+static assent_status commit_quietly(struct log_store *s, int rc, const char *what)
+{
+    if (rc == SQLITE_OK)
+        rc = run(s->stmt[STMT_COMMIT]);
+    if (rc == SQLITE_OK)
+        return ASSENT_OK;
+    assent_status status = failed(s, rc, what);
+    if (status == ASSENT_DISK_FULL)
+        end_transaction(s);
+    s->full = false;
+    return s->broken ? ASSENT_STORAGE : status;
+}
+
 static assent_status apply_transaction(struct log_store *s, uint64_t rows)
 {
     struct store_position at = s->applied;
@@ -737,18 +752,20 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
         sqlite3_bind_int64(s->stmt[STMT_TRIM], 1, (sqlite3_int64)at.seq);
         rc = run(s->stmt[STMT_TRIM]);
     }
-    if (rc == SQLITE_OK)
-        rc = run(s->stmt[STMT_COMMIT]);
-    if (rc != SQLITE_OK) {
-        assent_status status = failed(s, rc, "apply");
-        if (status == ASSENT_DISK_FULL)
-            end_transaction(s);
-        s->full = false;
-        return s->broken ? ASSENT_STORAGE : status;
-    }
+    assent_status status = commit_quietly(s, rc, "apply");
+    if (status != ASSENT_OK)
+        return status;
     s->applied = at;
     s->role.applied(s->role.arg, at.seq);
     return ASSENT_OK;
+}
+
+static assent_status checkpoint_if_large(struct log_store *s, assent_status status)
+{
+    if (status != ASSENT_STORAGE && s->wal_frames > s->checkpoint_at &&
+        checkpoint(s, SQLITE_CHECKPOINT_PASSIVE) != ASSENT_OK)
+        return ASSENT_STORAGE;
+    return status;
 }
 
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left)
@@ -767,11 +784,30 @@ assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left
         if (status == ASSENT_OK)
             status = apply_transaction(s, rows > 0 ? rows : 1);
     }
-    if (status != ASSENT_STORAGE && s->wal_frames > s->checkpoint_at &&
-        checkpoint(s, SQLITE_CHECKPOINT_PASSIVE) != ASSENT_OK)
-        status = ASSENT_STORAGE;
     *left = s->durable.seq - s->applied.seq;
-    return status;
+    return checkpoint_if_large(s, status);
+}
+
+bool log_store_prune_due(const struct log_store *s)
+{
+    return s->role.prune != NULL && s->durable.node.watermark > s->pruned;
+}
+
+assent_status log_store_prune(struct log_store *s)
+{
+    require(!s->in_batch, "pruning inside a batch");
+    hlc_ts watermark = s->durable.node.watermark;
+    bool more = false;
+    if (s->broken || !pages_fit(s))
+        return ASSENT_STORAGE;
+    s->full = false;
+    int rc = run(s->stmt[STMT_BEGIN]);
+    if (rc == SQLITE_OK)
+        rc = s->role.prune(s->role.arg, &more);
+    assent_status status = commit_quietly(s, rc, "prune");
+    if (status == ASSENT_OK && !more)
+        s->pruned = watermark;
+    return checkpoint_if_large(s, status);
 }
 
 /* ---- what others ask ---- */

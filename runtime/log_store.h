@@ -51,6 +51,9 @@ struct store_role {
     int (*apply)(void *arg, const struct record *record);
     /* The batch of applied rows is durable: memory kept for them may go. */
     void (*applied)(void *arg, uint64_t seq);
+    /* Optional. Deletes a bounded number of rows that need not be kept any more, and says whether
+     * there are more. Called after a watermark became durable, when there is nothing else to do. */
+    int (*prune)(void *arg, bool *more);
 };
 
 struct store_stats {
@@ -105,6 +108,10 @@ void log_store_rollback(struct log_store *s);
 /* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left
  * how many are still to apply. Checkpoints when the write-ahead log is large. */
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
+/* Whether there may be something to prune, and one step of it, in a transaction of its own. On
+ * ASSENT_DISK_FULL it was rolled back. */
+bool log_store_prune_due(const struct log_store *s);
+assent_status log_store_prune(struct log_store *s);
 /* The node's own records, which the log store keeps itself and never hands to the role.
  * INCARNATION's body is one u32 (common/bytes.h layout): the incarnation. Zero where there was
  * none. */

@@ -55,7 +55,8 @@ struct node_role {
     void (*check)(void *arg, struct sqlite3 *db, struct record *record, struct blob *ops,
                   struct node_verdict *out);
     void (*durable)(void *arg, const struct record *record);
-    void (*read)(void *arg, struct sqlite3 *db, struct blob *ops, struct node_verdict *out);
+    void (*read)(void *arg, struct sqlite3 *db, const struct read_point *point, struct blob *ops,
+                 struct node_verdict *out);
     assent_status (*lookup)(void *arg, struct sqlite3 *db, const struct txid *txid, bool *found,
                             struct record *out);
 };

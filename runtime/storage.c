@@ -171,11 +171,11 @@ static uint64_t rows_waiting(const struct storage *s, uint64_t *bytes)
     return stats.seq - stats.applied_seq;
 }
 
-/* When the next apply is due with nothing queued; UINT64_MAX: nothing to apply. */
+/* When the next apply, or pruning, is due with nothing queued; UINT64_MAX: never. */
 static uint64_t apply_due_ms(const struct storage *s)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
-    if (rows == 0)
+    if (rows == 0 && !log_store_prune_due(s->store))
         return UINT64_MAX;
     if (s->retry_at_ms != 0)
         return s->retry_at_ms;
@@ -340,13 +340,22 @@ static void give_up_kept(struct storage *s)
     finish(s, &s->kept, count);
 }
 
+static bool prune_step(struct storage *s)
+{
+    assent_status status = log_store_prune(s->store);
+    if (status == ASSENT_DISK_FULL)
+        disk_is_full(s);
+    return status != ASSENT_STORAGE;
+}
+
 /* With nothing queued: the tables. False: the process must stop. */
 static bool apply_when_due(struct storage *s)
 {
+    uint64_t bytes;
     if (apply_due_ms(s) > s->now_ms)
         return true;
     s->retry_at_ms = 0;
-    bool good = apply_chunk(s, APPLY_CHUNK_ROWS);
+    bool good = rows_waiting(s, &bytes) > 0 ? apply_chunk(s, APPLY_CHUNK_ROWS) : prune_step(s);
     if (s->retry_at_ms == 0)
         atomic_store(&s->disk_full, false);
     return good;

@@ -91,8 +91,14 @@ assent_status store_file_survey(const struct disk *disk, const struct store_path
 
 assent_status store_file_format(const char *where, uint32_t format, char *why, size_t why_size)
 {
-    if (format <= STORE_FORMAT)
+    if (format == STORE_FORMAT)
         return ASSENT_OK;
+    if (format < STORE_FORMAT)
+        return store_file_refuse(
+            ASSENT_FOREIGN, why, why_size,
+            "the database in %s has format %lu, of an earlier version of Assent, and this program "
+            "needs format %d: use that version, or replace this node by a new one under a new key",
+            where, (unsigned long)format, STORE_FORMAT);
     return store_file_refuse(
         ASSENT_FOREIGN, why, why_size,
         "the database in %s has format %lu, and this program reads up to %d: use the newer program "

@@ -7,7 +7,7 @@
 
 #define STORE_PATH_BYTES     1024
 #define STORE_APPLICATION_ID 0x41534e54 /* "ASNT" */
-#define STORE_FORMAT         1          /* user_version, and meta.format */
+#define STORE_FORMAT         2          /* user_version, and meta.format */
 
 struct store_paths {
     char dir[STORE_PATH_BYTES];

@@ -404,10 +404,13 @@ static void expired_unpack(struct unpack *u, struct msg *m)
 
 static void read_pack(struct pack *p, const struct msg *m)
 {
-    message_pack(p, m, 4);
+    message_pack(p, m, 7);
     pack_uint(p, m->read.request);
     pack_uint(p, m->read.timeout_ms);
     pack_uint(p, m->read.ts);
+    pack_uint(p, m->read.level);
+    pack_uint(p, m->read.at);
+    pack_uint(p, m->read.stale_ms);
     pack_blob(p, m->read.ops, OPS_BYTES_MAX);
 }
 
@@ -416,16 +419,20 @@ static void read_unpack(struct unpack *u, struct msg *m)
     m->read.request = u64_unpack(u, "request");
     m->read.timeout_ms = u32_unpack(u, "timeout_ms");
     m->read.ts = u64_unpack(u, "ts");
+    m->read.level = (enum read_level)unpack_uint(u, READ_EVENTUAL, "level");
+    m->read.at = u64_unpack(u, "at");
+    m->read.stale_ms = u32_unpack(u, "stale_ms");
     m->read.ops = unpack_blob(u, 1, OPS_BYTES_MAX, "ops");
 }
 
 static void read_result_pack(struct pack *p, const struct msg *m)
 {
     const struct msg_read_result *c = &m->read_result;
-    message_pack(p, m, 5);
+    message_pack(p, m, 6);
     pack_uint(p, c->request);
     pack_uint(p, c->status);
     pack_uint(p, c->ts);
+    pack_uint(p, c->stale_us);
     text_pack(p, c->detail, DETAIL_BYTES_MAX, false);
     pack_blob(p, c->results, RESULTS_BYTES_MAX);
 }
@@ -436,6 +443,7 @@ static void read_result_unpack(struct unpack *u, struct msg *m)
     c->request = u64_unpack(u, "request");
     c->status = status_unpack(u, "status");
     c->ts = u64_unpack(u, "ts");
+    c->stale_us = u32_unpack(u, "stale_us");
     c->detail = text_unpack(u, DETAIL_BYTES_MAX, false, "detail");
     c->results = unpack_blob_or_nil(u, RESULTS_BYTES_MAX, "results");
 }

@@ -73,8 +73,9 @@ static uint32_t op_fields(enum op_kind kind)
     case OP_PUT:
         return 1;
     case OP_CHECK_RANGE:
-    case OP_READ_RANGE:
         return 2;
+    case OP_READ_RANGE:
+        return 3;
     case OP_ADD:
         return 4;
     }
@@ -110,6 +111,7 @@ static void op_pack(struct pack *p, const struct op *op)
     case OP_READ_RANGE:
         pack_bin(p, op->end);
         pack_uint(p, op->limit);
+        pack_bool(p, op->descending);
         break;
     case OP_ADD:
         pack_int(p, op->number);
@@ -179,6 +181,7 @@ static void op_unpack(struct unpack *list, struct op *op)
     case OP_READ_RANGE:
         end_unpack(&u, op);
         op->limit = (uint32_t)unpack_uint(&u, UINT32_MAX, "limit");
+        op->descending = unpack_bool(&u, "descending");
         break;
     case OP_ADD:
         add_unpack(&u, op);

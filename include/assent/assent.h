@@ -201,6 +201,66 @@ ASSENT_API assent_status assent_scan(assent *db, const char *where, const void *
                                      const void *end, size_t end_len, uint32_t limit,
                                      assent_list **out);
 
+/* ---- reads of other levels (docs/client-api.md, "Levels") ---- */
+
+typedef enum assent_level {
+    ASSENT_STRONG,   /* all that is committed */
+    ASSENT_SNAPSHOT, /* all that was committed up to a timestamp, the same at every participant */
+    ASSENT_SESSION,  /* all that the session has seen, and what more needs no waiting */
+    ASSENT_BOUNDED,  /* all that was committed longer ago than a bound */
+    ASSENT_EVENTUAL, /* what the nearest replica has; never waits */
+} assent_level;
+
+/* What a session has seen: its commits, told with assent_session_saw, and its reads. Any thread;
+ * must not outlive the handle. */
+typedef struct assent_session assent_session;
+ASSENT_API assent_session *assent_session_new(assent *db);
+ASSENT_API void assent_session_free(assent_session *s);
+/* A commit's timestamp (assent_commit_info), so that the session's reads see it. */
+ASSENT_API void assent_session_saw(assent_session *s, assent_ts ts);
+/* As text, for another process or datacenter: into out[ASSENT_TOKEN_TEXT]; returns out. */
+#define ASSENT_TOKEN_TEXT 64
+ASSENT_API const char *assent_session_token(const assent_session *s, char *out);
+/* From now on the session has seen what that one had, too, and what this handle commits from now on
+ * is later. ASSENT_INVALID: no token, or another cluster's; ASSENT_CLOCK_AHEAD: from the future. */
+ASSENT_API assent_status assent_session_import(assent_session *s, const char *text);
+
+/* A timestamp for snapshots: this host's clock, and not before anything that this handle has been
+ * told of. Any thread. */
+ASSENT_API assent_ts assent_now(const assent *db);
+
+typedef struct assent_read_options {
+    assent_level level;
+    assent_ts snapshot;      /* ASSENT_SNAPSHOT: at which */
+    assent_session *session; /* ASSENT_SESSION: required. At any level it sees what is read */
+    uint32_t stale_ms;       /* ASSENT_BOUNDED */
+    const char *where;       /* a participant or a datacenter; NULL: the nearest replica */
+    uint32_t limit;          /* of a scan; 0: as many as fit one answer */
+    bool descending;         /* of a scan: the last keys first */
+    uint32_t timeout_ms;     /* 0: the handle's */
+} assent_read_options;
+
+/* As assent_get, but *out has the entry, which was not found, with ASSENT_NOT_FOUND as well. NULL
+ * options are those of a strong read.
+ * ASSENT_PRUNED: the snapshot is older than what is kept; ASSENT_TOO_STALE: no replica was as fresh
+ * as that until the timeout. */
+ASSENT_API assent_status assent_get_with(assent *db, const void *key, size_t key_len,
+                                         const assent_read_options *options, assent_list **out);
+/* As assent_scan. After a truncated answer: from the last key and a zero byte on, or when
+ * descending up to the last key, at ASSENT_SNAPSHOT with the timestamp of the first answer. */
+ASSENT_API assent_status assent_scan_with(assent *db, const void *key, size_t key_len,
+                                          const void *end, size_t end_len,
+                                          const assent_read_options *options, assent_list **out);
+
+typedef struct assent_read_info {
+    assent_ts ts;            /* what was read is as of there */
+    const char *participant; /* who answered; lives as long as the handle */
+    bool age_known;          /* false for a snapshot */
+    uint32_t age_us; /* nothing is missing that was committed longer ago when it was asked */
+} assent_read_info;
+/* About the answer that the list came in; lives as long as the list. */
+ASSENT_API const assent_read_info *assent_list_info(const assent_list *list);
+
 /* ---- looking at nodes ---- */
 
 typedef struct assent_node {

@@ -58,7 +58,8 @@ extern "C" {
     X(STORAGE,        50, 0, 0, "the database could not be used")                                  \
     X(CORRUPT,        51, 0, 0, "the database is damaged")                                         \
     X(FOREIGN,        52, 0, 0, "the data directory belongs to something else")                    \
-    X(SYSTEM,         53, 0, 0, "the operating system refused a call")
+    X(SYSTEM,         53, 0, 0, "the operating system refused a call")                             \
+    X(TOO_STALE,      54, 1, 0, "every replica is behind by more than the read allows")
 /* clang-format on */
 
 typedef enum assent_status {

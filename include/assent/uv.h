@@ -40,6 +40,15 @@ ASSENT_API assent_status assent_scan_uv(assent *db, const char *where, const voi
                                         size_t key_len, const void *end, size_t end_len,
                                         uint32_t limit, assent_list_cb cb, void *arg);
 
+/* The options' session must live until the callback. */
+ASSENT_API assent_status assent_get_with_uv(assent *db, const void *key, size_t key_len,
+                                            const assent_read_options *options, assent_list_cb cb,
+                                            void *arg);
+ASSENT_API assent_status assent_scan_with_uv(assent *db, const void *key, size_t key_len,
+                                             const void *end, size_t end_len,
+                                             const assent_read_options *options, assent_list_cb cb,
+                                             void *arg);
+
 #ifdef __cplusplus
 }
 #endif

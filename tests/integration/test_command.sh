@@ -176,6 +176,21 @@ check 'get from nowhere is a usage error' 64 '' 'neither' get hello --at dc9
 check 'get as JSON' 0 '^\{"key":"hello","found":true,"value":"world","version":[0-9]+\}$' '' get hello -o json
 check 'get of an absent key is not found' 1 '' 'nope: no such key' get nope
 check 'get of an absent key as JSON' 1 '"found":false' 'no such key' get nope -o json
+check 'a session read says who, when and how old' 0 '^world$' 'from dc1-p, as of .*, age at most .*, token as1-' \
+    get hello --level session
+token=$(sed -nE 's/.*token (as1-[0-9a-f-]+).*/\1/p' err)
+ts=$(sed -nE 's/.* \(([0-9]+)\).*/\1/p' err)
+check 'its token goes on in another datacenter' 0 '^world$' 'from dc3-p' get hello --token "$token" --at dc3
+check 'a snapshot as JSON' 0 '"read":\{"participant":"dc[1-3]-p","timestamp":'"$ts"',' '' \
+    get hello --level "snapshot=$ts" -o json
+check 'a snapshot from before the key' 1 '"found":false' 'no such key' get hello --level snapshot=1 -o json
+check 'a bounded read' 0 '^world$' 'from dc1-p' get hello --level bounded=60000
+check 'a scan at a level' 0 '^hello	world$' 'from dc1-p' scan hello --level eventual
+check 'a level that is none is a usage error' 64 '' 'none of strong' get hello --level bounded
+check 'a token that is none is a usage error' 64 '' 'not a session token' get hello --token as1-77
+check 'a token of another cluster is a usage error' 64 '' 'of cluster|its check' get hello \
+    --token "as1-00000000000000000000000000000000-${token#as1-*-}"
+check 'a timestamp in the future is refused' 1 '' 'ahead' get hello --level snapshot=9000000000000000000
 check 'del commits' 0 '^committed' '' del hello
 check 'and the key is gone' 1 '' 'no such key' get hello
 check 'add counts from 0 and takes negative numbers' 0 '^committed' '' add n -5

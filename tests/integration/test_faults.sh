@@ -90,8 +90,8 @@ refused 78 'not a SQLite database' 'a file that is no database is refused' --dat
 : >"$copy/node.db"
 refused 78 'node.db is empty' 'a database of no bytes is refused' --data "$copy"
 copy=$(copy_of dc1-p)
-sqlite3 "$copy/node.db" 'PRAGMA user_version = 2'
-refused 78 'format 2, and this program reads up to 1' 'the database of a newer program is refused with both formats' --data "$copy"
+sqlite3 "$copy/node.db" 'PRAGMA user_version = 3'
+refused 78 'format 3, and this program reads up to 2' 'the database of a newer program is refused with both formats' --data "$copy"
 copy=$(copy_of dc1-p)
 rm "$copy/node.db.tail"
 refused 78 'no node.db.tail' 'a database without its tail is refused' --data "$copy"

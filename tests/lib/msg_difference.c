@@ -168,12 +168,16 @@ static const char *headless_difference(const struct msg *a, const struct msg *b)
         SAME(read.request);
         SAME(read.timeout_ms);
         SAME(read.ts);
+        SAME(read.level);
+        SAME(read.at);
+        SAME(read.stale_ms);
         SAME_BLOB(read.ops);
         break;
     case MSG_READ_RESULT:
         SAME(read_result.request);
         SAME(read_result.status);
         SAME(read_result.ts);
+        SAME(read_result.stale_us);
         SAME_BLOB(read_result.detail);
         SAME_BLOB(read_result.results);
         break;

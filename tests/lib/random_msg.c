@@ -213,11 +213,13 @@ static void fill_reads(struct prng *p, struct msg *m)
 {
     switch (m->type) {
     case MSG_READ:
-        m->read = (struct msg_read){number(p), number32(p), number(p), blob(p)};
+        m->read = (struct msg_read){
+            number(p), number32(p), number(p), (enum read_level)prng_below(p, READ_EVENTUAL + 1),
+            number(p), number32(p), blob(p)};
         break;
     case MSG_READ_RESULT:
-        m->read_result = (struct msg_read_result){number(p), status(p), number(p), text_or_null(p),
-                                                  blob_or_null(p)};
+        m->read_result = (struct msg_read_result){number(p),   status(p),       number(p),
+                                                  number32(p), text_or_null(p), blob_or_null(p)};
         break;
     case MSG_STATUS:
         m->status.request = number(p);
@@ -361,8 +363,10 @@ struct op random_op(struct prng *p, uint8_t arena[RANDOM_ARENA_BYTES])
         op.version = version(p);
     if (op.kind == OP_CHECK_RANGE)
         op.version.ts = number(p);
-    if (op.kind == OP_READ_RANGE)
+    if (op.kind == OP_READ_RANGE) {
         op.limit = number32(p);
+        op.descending = coin(p);
+    }
     return op;
 }
 

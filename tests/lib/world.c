@@ -46,6 +46,7 @@ struct fake_claim {
     void *owner;
     char key[32];
     bool held;
+    bool only_looks; /* a read's that is not strong: it neither holds nor waits */
 };
 
 struct node {
@@ -145,7 +146,7 @@ static enum claim_state fake_take(struct node *n, const char *key, void *owner, 
     new->owner = owner;
     new->held = true;
     TAILQ_FOREACH (c, &n->claims, link)
-        if (strcmp(c->key, new->key) == 0)
+        if (!c->only_looks && strcmp(c->key, new->key) == 0)
             new->held = false;
     if (!new->held && !may_wait) {
         free(new);
@@ -183,7 +184,27 @@ static enum claim_state fake_claim_read(void *arg, const struct client_name *cli
     (void)client;
     (void)refusal;
     ops_key(m->ops, key);
-    return fake_take(arg, key, owner, true, out);
+    if (m->level == READ_STRONG)
+        return fake_take(arg, key, owner, true, out);
+    struct node *n = arg;
+    struct fake_claim *new = xcalloc(1, sizeof *new);
+    snprintf(new->key, sizeof new->key, "%s", key);
+    new->owner = owner;
+    new->only_looks = true;
+    TAILQ_INSERT_TAIL(&n->claims, new, link);
+    *out = (struct claim *)(void *)new;
+    return CLAIM_HELD;
+}
+
+static void fake_writers(void *arg, const struct claim *read,
+                         void (*each)(void *each_arg, void *owner), void *each_arg)
+{
+    struct node *n = arg;
+    const struct fake_claim *own = (const struct fake_claim *)(const void *)read;
+    const struct fake_claim *c;
+    TAILQ_FOREACH (c, &n->claims, link)
+        if (c->held && c != own && strcmp(c->key, own->key) == 0)
+            each(each_arg, c->owner);
 }
 
 static struct claim *fake_restore(void *arg, const struct txid *txid, uint64_t priority,
@@ -217,9 +238,9 @@ static void *fake_granted(void *arg)
     struct node *n = arg;
     struct fake_claim *c, *before;
     TAILQ_FOREACH (c, &n->claims, link) {
-        bool free_key = !c->held;
+        bool free_key = !c->held && !c->only_looks;
         for (before = TAILQ_FIRST(&n->claims); before != c; before = TAILQ_NEXT(before, link))
-            if (strcmp(before->key, c->key) == 0)
+            if (!before->only_looks && strcmp(before->key, c->key) == 0)
                 free_key = false;
         if (free_key) {
             c->held = true;
@@ -323,6 +344,10 @@ static void msg_say(struct world *w, const struct msg *m)
         break;
     case MSG_READ_RESULT:
         say(w, " %s", assent_status_name(m->read_result.status));
+        if (m->read_result.stale_us == STALE_UNKNOWN)
+            say(w, " may be old");
+        else if (m->read_result.stale_us > 0)
+            say(w, " at most %u ms old", (m->read_result.stale_us + 999) / 1000);
         break;
     case MSG_SETTLED:
         say(w, " %u", m->settled.n);
@@ -580,6 +605,7 @@ static void participant_boot(struct world *w, struct node *n)
     struct resource resource = {.arg = n,
                                 .claim = fake_claim,
                                 .claim_read = fake_claim_read,
+                                .writers = fake_writers,
                                 .restore = fake_restore,
                                 .decided = fake_decided,
                                 .release = fake_release,
@@ -775,13 +801,23 @@ static void command_commit(struct world *w, char *word[WORDS])
     TAILQ_INSERT_TAIL(&w->packets, p, link);
 }
 
-/* read p1 key: a strong read of the client. */
+/* read p1 key: a strong read of the client. snapshot p1 key MS, session p1 key MS: at, or not
+ * before, so many ms after the client's clock. bounded p1 key MS, eventual p1 key. */
 static void command_read(struct world *w, char *word[WORDS])
 {
+    static const char *const levels[] = {"read", "snapshot", "session", "bounded", "eventual"};
     struct packet *p = xcalloc(1, sizeof *p);
     struct msg *m = msg_new(MSG_READ, NULL);
     m->read.ts = hlc_now(&w->client_clock, wall_ms(w, w->client_clock_ms));
     m->read.timeout_ms = 5000;
+    for (unsigned i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(word[0], levels[i]) == 0)
+            m->read.level = (enum read_level)i;
+    int64_t ms = word[3] == NULL ? 0 : strtoll(word[3], NULL, 10);
+    if (m->read.level == READ_BOUNDED)
+        m->read.stale_ms = (uint32_t)ms;
+    else if (m->read.level == READ_SNAPSHOT || m->read.level == READ_SESSION)
+        m->read.at = hlc_from_ms((uint64_t)((int64_t)hlc_to_ms(m->read.ts) + ms));
     m->read.ops = blob_new(bytes_of_text(word[2]));
     *p = (struct packet){.from = -1, .to = node_index(word[1]), .msg = m};
     TAILQ_INSERT_TAIL(&w->packets, p, link);
@@ -986,7 +1022,9 @@ void world_command(struct world *w, const char *line, struct writer *trace)
         command_future(w, word);
     else if (strcmp(word[0], "outcome") == 0)
         command_outcome(w, word);
-    else if (strcmp(word[0], "read") == 0)
+    else if (strcmp(word[0], "read") == 0 || strcmp(word[0], "snapshot") == 0 ||
+             strcmp(word[0], "session") == 0 || strcmp(word[0], "bounded") == 0 ||
+             strcmp(word[0], "eventual") == 0)
         command_read(w, word);
     else if (strcmp(word[0], "clock") == 0)
         command_clock(w, word);

@@ -224,18 +224,27 @@ struct call *client_ask(struct client *c, const struct txid *txid, uint64_t time
 }
 
 struct call *client_read(struct client *c, const struct placement *place, struct blob *ops,
-                         uint64_t timeout_us, void (*done)(struct call *call), void *arg)
+                         const struct client_reading *how, uint64_t timeout_us,
+                         void (*done)(struct call *call), void *arg)
 {
     struct call *call = call_new(c, CALL_READ, done, arg);
     struct read_config config = {.request = ++c->last_request,
                                  .deadline_us = c->sim->now_us + timeout_us,
                                  .seed = prng_u64(&c->sim->prng),
                                  .replicas = place->replicas,
-                                 .ops = ops};
+                                 .ops = ops,
+                                 .level = how->level,
+                                 .at = how->at,
+                                 .stale_ms = how->stale_ms};
     call->ops = ops;
     memcpy(config.replica, place->replica, sizeof config.replica);
     read_init(&call->read, &config);
     return call;
+}
+
+hlc_ts client_now(const struct client *c)
+{
+    return hlc_now(&c->clock, client_wall_ms(c));
 }
 
 /* ---- network ---- */

@@ -64,8 +64,18 @@ struct call *client_commit(struct client *c, assent_txn *txn, uint64_t timeout_u
                            void (*done)(struct call *call), void *arg);
 struct call *client_ask(struct client *c, const struct txid *txid, uint64_t timeout_us,
                         void (*done)(struct call *call), void *arg);
-/* A strong read of the replicas of a placement. Takes over the reference to ops. */
+/* How a read is asked for. */
+struct client_reading {
+    enum read_level level;
+    hlc_ts at;
+    uint32_t stale_ms;
+};
+
+/* A read of the replicas of a placement. Takes over the reference to ops. */
 struct call *client_read(struct client *c, const struct placement *place, struct blob *ops,
-                         uint64_t timeout_us, void (*done)(struct call *call), void *arg);
+                         const struct client_reading *how, uint64_t timeout_us,
+                         void (*done)(struct call *call), void *arg);
+/* Its clock: the wall clock, and all that it has heard. */
+hlc_ts client_now(const struct client *c);
 
 #endif

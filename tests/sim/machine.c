@@ -289,10 +289,22 @@ static void ear_applied(void *arg, uint64_t seq)
     m->store_role.applied(m->store_role.arg, seq);
 }
 
+static int ear_prune(void *arg, bool *more)
+{
+    struct machine *m = arg;
+    return m->store_role.prune(m->store_role.arg, more);
+}
+
 static struct store_role ear(void *arg)
 {
     (void)arg;
-    return (struct store_role){opening, ear_create, ear_load, ear_replay, ear_apply, ear_applied};
+    return (struct store_role){opening,
+                               ear_create,
+                               ear_load,
+                               ear_replay,
+                               ear_apply,
+                               ear_applied,
+                               opening->store_role.prune == NULL ? NULL : ear_prune};
 }
 
 /* ---- life and death ---- */

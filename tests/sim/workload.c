@@ -12,6 +12,7 @@
 #include "chaos/check_bank.h"
 #include "chaos/check_counter.h"
 #include "chaos/check_cycles.h"
+#include "chaos/check_levels.h"
 #include "chaos/check_reads_fresh.h"
 #include "chaos/check_register.h"
 #include "chaos/check_set.h"
@@ -44,6 +45,9 @@ struct worker {
     int step;               /* of the look at the lists */
     int final;              /* of workload_read_all: which read comes next */
     bool ok;                /* the last operation was */
+    struct level_read weak; /* of WORK_READ_AT_LEVEL and WORK_SNAPSHOT_ACCOUNTS */
+    int64_t total;
+    hlc_ts token; /* of its session, which outlives the process */
 };
 
 struct workload {
@@ -53,6 +57,7 @@ struct workload {
     struct oracle *oracle;
     struct worker worker[WORKLOAD_CLIENTS_MAX];
     struct history *history[WORKLOAD_COUNTER + 1];
+    struct level_log levels;
     int64_t next_value;
     bool funded;
     bool stopping;
@@ -158,12 +163,18 @@ static void finish(struct worker *w)
     think(w);
 }
 
+static void session_saw(struct worker *w, hlc_ts ts)
+{
+    w->token = ts > w->token ? ts : w->token;
+}
+
 static void on_asked(struct call *call)
 {
     struct worker *w = call->arg;
     assent_status status = call->session.status;
     sim_say(w->all->sim, "%s learns of %s: %s", w->client.end.name,
             sim_txid(&call->session.config.head.txid).text, assent_status_name(status));
+    session_saw(w, call->session.commit_ts);
     if (status == ASSENT_OK)
         history_committed(history(w), w->op, now_ns(w), call->session.commit_ts);
     else if (!assent_maybe_committed(status))
@@ -282,6 +293,7 @@ static void on_commit(struct call *call)
         txn_take_results(w->txn, call->session.results);
         if (assent_txn_read_status(w->txn) == ASSENT_OK)
             note_results(w);
+        session_saw(w, call->session.commit_ts);
         history_ok(history(w), w->op, now_ns(w), call->session.commit_ts);
         all->stats.ok++;
         w->ok = true;
@@ -413,6 +425,8 @@ static void build(struct worker *w)
         assent_read(w->txn, key.text, key.len);
         break;
     case WORK_READ_LIST_STRONGLY:
+    case WORK_READ_AT_LEVEL:
+    case WORK_SNAPSHOT_ACCOUNTS:
     case WORKS:
         break;
     }
@@ -474,7 +488,8 @@ static void read_list(struct worker *w, int i, void (*done)(struct call *call))
 {
     struct key key = key_of(w->all, "list/", w->micro[i].key);
     client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
-                read_ops(&key), w->all->config.timeout_us, done, w);
+                read_ops(&key), &(struct client_reading){.level = READ_STRONG},
+                w->all->config.timeout_us, done, w);
 }
 
 static void on_strong_read(struct call *call)
@@ -492,6 +507,97 @@ static void on_strong_read(struct call *call)
     history_read(history(w), w->op, 0, numbers, n);
     history_ok(history(w), w->op, now_ns(w), 0);
     finish(w);
+}
+
+/* ---- reading at other levels ---- */
+
+static void on_level_read(struct call *call)
+{
+    struct worker *w = call->arg;
+    static int64_t numbers[NUMBERS_MAX];
+    if (call->read.status == ASSENT_OK) {
+        char *text = value_of(call->read.results);
+        w->weak.end_ns = now_ns(w);
+        w->weak.ts = call->read.ts;
+        w->weak.n = text == NULL ? 0 : numbers_of(text, strlen(text), numbers);
+        w->weak.values = numbers;
+        free(text);
+        int64_t stale_ns = (int64_t)call->read.stale_us * 1000;
+        if (call->read.stale_us != STALE_UNKNOWN && w->weak.level != READ_SNAPSHOT &&
+            stale_ns < w->weak.stale_ns)
+            w->weak.stale_ns = stale_ns;
+        level_log_read(&w->all->levels, &w->weak);
+        session_saw(w, call->read.ts);
+        w->ok = true;
+    }
+    finish(w);
+}
+
+static hlc_ts some_snapshot(struct worker *w)
+{
+    hlc_ts now = client_now(&w->client);
+    if (sim_one_in(w->all->sim, 3)) /* clocks differ, and so this is asked for */
+        return now + hlc_from_ms(sim_below(w->all->sim, 1500));
+    uint64_t most_ms = sim_one_in(w->all->sim, 6) ? 2 * w->all->cluster->retention_ms : 2000;
+    uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, most_ms);
+    return now - hlc_from_ms(back_ms);
+}
+
+static void read_at_level(struct worker *w)
+{
+    struct level_read *r = &w->weak;
+    struct client_reading how = {0};
+    struct key key = key_of(w->all, "list/", w->micro[0].key);
+    *r = (struct level_read){.client = (uint32_t)w->index,
+                             .start_ns = now_ns(w),
+                             .key = w->micro[0].key,
+                             .stale_ns = LEVELS_STALE_UNKNOWN,
+                             .after_all = w->all->reading_all};
+    static const enum read_level levels[] = {READ_SESSION, READ_SNAPSHOT, READ_BOUNDED,
+                                             READ_EVENTUAL};
+    how.level = r->level = levels[w->all->reading_all ? 3 : sim_below(w->all->sim, 4)];
+    if (r->level == READ_SNAPSHOT)
+        how.at = r->asked = some_snapshot(w);
+    if (r->level == READ_SESSION)
+        how.at = r->asked = w->token;
+    if (r->level == READ_BOUNDED) {
+        how.stale_ms = (uint32_t)sim_below(w->all->sim, sim_one_in(w->all->sim, 2) ? 5 : 500);
+        r->stale_ns = (int64_t)how.stale_ms * 1000000;
+    }
+    client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
+                read_ops(&key), &how, timeout_us(w), on_level_read, w);
+}
+
+static void snapshot_account(struct worker *w);
+
+static void on_account(struct call *call)
+{
+    struct worker *w = call->arg;
+    int64_t balance = 0;
+    char *text = call->read.status == ASSENT_OK ? value_of(call->read.results) : NULL;
+    if (text == NULL) { /* not answered, or from before the funding */
+        finish(w);
+        return;
+    }
+    numbers_of(text, strlen(text), &balance);
+    free(text);
+    w->total += balance;
+    if (++w->step < w->all->config.accounts) {
+        snapshot_account(w);
+        return;
+    }
+    level_log_total(&w->all->levels, w->weak.asked, w->total);
+    w->ok = true;
+    finish(w);
+}
+
+/* One after the other, all at the same timestamp. */
+static void snapshot_account(struct worker *w)
+{
+    struct key key = key_of(w->all, "account/", w->step);
+    struct client_reading how = {.level = READ_SNAPSHOT, .at = w->weak.asked};
+    client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
+                read_ops(&key), &how, timeout_us(w), on_account, w);
 }
 
 /* Before an append: what the lists hold now. The commit checks that it is still so. */
@@ -581,6 +687,7 @@ static void choose(struct worker *w)
         m.key = some(w, all->config.counters);
         break;
     case WORK_READ_LIST_STRONGLY:
+    case WORK_READ_AT_LEVEL:
         m.key = some(w, all->config.lists);
         break;
     case WORK_APPEND:
@@ -588,6 +695,7 @@ static void choose(struct worker *w)
         choose_lists(w);
         return;
     case WORK_READ_ACCOUNTS:
+    case WORK_SNAPSHOT_ACCOUNTS:
     case WORK_SET_READ:
     case WORKS:
         break;
@@ -605,6 +713,16 @@ static void begin(struct worker *w)
     w->ranges = w->work == WORK_READ_LISTS && sim_one_in(w->all->sim, 3);
     if (w->work == WORK_APPEND) {
         read_list(w, 0, on_looked);
+        return;
+    }
+    if (w->work == WORK_READ_AT_LEVEL) {
+        read_at_level(w);
+        return;
+    }
+    if (w->work == WORK_SNAPSHOT_ACCOUNTS) {
+        w->weak.asked = some_snapshot(w);
+        w->total = 0;
+        snapshot_account(w);
         return;
     }
     invoke(w);
@@ -647,6 +765,9 @@ static bool choose_final(struct worker *w)
         w->work = WORK_READ_ACCOUNTS;
     } else if (step == 1) {
         w->work = WORK_SET_READ;
+    } else if ((step -= 2) < c->lists) {
+        w->work = WORK_READ_AT_LEVEL;
+        m.key = step;
     } else {
         return false;
     }
@@ -662,6 +783,7 @@ static void on_think(void *arg)
         return;
     if (!w->client.alive) {
         client_start(&w->client);
+        hlc_merge(&w->client.clock, w->token); /* as a program does that takes a session over */
         think(w);
         return;
     }
@@ -753,6 +875,7 @@ void workload_free(struct workload *all)
     }
     for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
         history_free(all->history[i]);
+    level_log_free(&all->levels);
     free(all);
 }
 
@@ -874,6 +997,10 @@ void workload_check(struct workload *all)
     for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
         judge(all, check_timestamps(all->history[i], f), f);
     judge(all, check_reads_fresh(all->history[WORKLOAD_LIST], f), f);
+    judge(all,
+          check_levels(all->history[WORKLOAD_LIST], &all->levels,
+                       (int64_t)all->config.accounts * WORKLOAD_MONEY, f),
+          f);
     judge(all, check_register(all->history[WORKLOAD_REGISTER], f), f);
     judge(all, check_bank(all->history[WORKLOAD_BANK], &bank, f), f);
     judge(all, check_set(all->history[WORKLOAD_SET], f), f);

@@ -21,6 +21,8 @@ enum work {
     WORK_SET_READ,
     WORK_COUNTER_ADD,
     WORK_COUNTER_READ,
+    WORK_READ_AT_LEVEL,     /* a list, at a level below strong */
+    WORK_SNAPSHOT_ACCOUNTS, /* all accounts at one timestamp, wherever they are */
     WORKS
 };
 

@@ -218,18 +218,35 @@ static inline void rig_delete(struct rig *r, hlc_ts ts, const char *key)
     rig_write(r, ts, &op, 1);
 }
 
-/* The caller frees `out`. */
-static inline void rig_read(struct rig *r, const struct op *op, uint32_t n, struct results *out)
+static const struct read_point newest = {READ_STRONG, READ_NEWEST};
+
+/* The caller frees `out`, which is empty unless the status is ASSENT_OK. */
+static inline assent_status rig_read_at(struct rig *r, const struct read_point *point,
+                                        const struct op *op, uint32_t n, struct results *out)
 {
     struct kv_verdict verdict;
     struct blob *ops = ops_encode(op, n);
-    kv_store_read(r->kv, r->db, ops, &verdict);
+    kv_store_read(r->kv, r->db, point, ops, &verdict);
     blob_unref(ops);
-    assert_int_equal(verdict.status, ASSENT_OK);
+    assent_status status = verdict.status;
+    assert_true((status == ASSENT_OK) == (verdict.detail == NULL));
     *out = (struct results){0};
     if (verdict.results != NULL)
         assert_int_equal(results_decode(verdict.results, out), ASSENT_OK);
     verdict_free(&verdict);
+    return status;
+}
+
+static inline void rig_read(struct rig *r, const struct op *op, uint32_t n, struct results *out)
+{
+    assert_int_equal(rig_read_at(r, &newest, op, n, out), ASSENT_OK);
+}
+
+/* What is older than ts need not be kept. */
+static inline void rig_watermark(struct rig *r, hlc_ts ts)
+{
+    struct record record = {.kind = RECORD_WATERMARK, .ts = ts};
+    kv_store_durable(r->kv, &record);
 }
 
 #endif

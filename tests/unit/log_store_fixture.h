@@ -35,6 +35,8 @@ struct fake {
     uint64_t applied;
     bool full;      /* apply() finds the disk full */
     bool null_body; /* of the last replayed row */
+    int prunes;     /* steps that prune() has taken */
+    int prunes_all; /* as many have something to do */
     size_t body_len;
 };
 
@@ -96,6 +98,17 @@ static inline void fake_applied(void *arg, uint64_t seq)
     f->applied = seq;
 }
 
+/* A step takes the oldest row. */
+static inline int fake_prune(void *arg, bool *more)
+{
+    struct fake *f = arg;
+    f->prunes++;
+    *more = f->prunes < f->prunes_all;
+    int rc = sqlite3_exec(f->db, "DELETE FROM seen WHERE n = (SELECT min(n) FROM seen)", NULL, NULL,
+                          NULL);
+    return f->full ? SQLITE_FULL : rc;
+}
+
 static inline int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -110,8 +123,8 @@ static inline int setup(void **state)
     f->id.role = ROLE_PARTICIPANT;
     f->id.node = 4;
     strcpy(f->id.name, "a1");
-    f->role = (struct store_role){&f->fake,    fake_create, fake_load,
-                                  fake_replay, fake_apply,  fake_applied};
+    f->role = (struct store_role){&f->fake,   fake_create,  fake_load, fake_replay,
+                                  fake_apply, fake_applied, fake_prune};
     *state = f;
     return 0;
 }

@@ -555,16 +555,16 @@ static void details_that_are_not_clean_are_refused(void **state)
     (void)state;
     static const char *const texts[] = {"\x1b", "\x80", "\n", "\xc2"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        char body[] = "\x96\x13\x01\x00\x01\xa1?\xc0"; /* READ_RESULT, detail "?" */
-        body[6] = texts[i][0];
+        char body[] = "\x97\x13\x01\x00\x01\x00\xa1?\xc0"; /* READ_RESULT, detail "?" */
+        body[7] = texts[i][0];
         assert_bytes_refused(body, sizeof body - 1, "READ_RESULT, detail: not printable UTF-8");
     }
     char why[WHY_BYTES];
-    struct msg *m = decode_exactly(bytes_of("\x96\x13\x01\x00\x01\xa1?\xc0", 8), why);
+    struct msg *m = decode_exactly(bytes_of("\x97\x13\x01\x00\x01\x00\xa1?\xc0", 9), why);
     assert_non_null(m);
     msg_unref(m);
     struct writer w = {0};
-    writer_raw(&w, "\x96\x13\x01\x00\x01\xda\x02\x01", 8);
+    writer_raw(&w, "\x97\x13\x01\x00\x01\x00\xda\x02\x01", 9);
     for (uint32_t i = 0; i <= DETAIL_BYTES_MAX; i++)
         writer_u8(&w, 'x');
     writer_u8(&w, 0xc0);

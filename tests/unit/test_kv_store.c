@@ -2,6 +2,9 @@
  * outcomes, views, pruning, rollbacks. test_kv_store_model.c has the random histories. */
 #include "kv_fixture.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "participant/kv_number.h"
 #include "participant/kv_tables.h"
 
@@ -525,12 +528,12 @@ static void a_read_refuses_other_operations(void **state)
     struct kv_verdict verdict;
     struct op ops[] = {op_of(OP_READ_KEY, "a"), op_put("a", "1")};
     struct blob *encoded = ops_encode(ops, 2), *noise = blob_new(bytes_of_text("\xc1"));
-    kv_store_read(rig.kv, rig.db, encoded, &verdict);
+    kv_store_read(rig.kv, rig.db, &newest, encoded, &verdict);
     assert_int_equal(verdict.status, ASSENT_MALFORMED);
     assert_true(bytes_equal(blob_bytes(verdict.detail), bytes_of_text("operation 2: not a read")));
     assert_null(verdict.results);
     verdict_free(&verdict);
-    kv_store_read(rig.kv, rig.db, noise, &verdict);
+    kv_store_read(rig.kv, rig.db, &newest, noise, &verdict);
     assert_int_equal(verdict.status, ASSENT_MALFORMED);
     assert_non_null(verdict.detail);
     verdict_free(&verdict);
@@ -718,10 +721,235 @@ static void the_views_show_the_log_and_the_tables_as_text(void **state)
     }
 }
 
-static void watermark(hlc_ts ts)
+/* What a key is at a timestamp: its value, "-" for none. */
+static void expect_at(hlc_ts ts, const char *key, const char *value)
 {
-    struct record record = {.kind = RECORD_WATERMARK, .ts = ts};
-    kv_store_durable(rig.kv, &record);
+    struct read_point point = {READ_SNAPSHOT, ts};
+    struct op op = op_of(OP_READ_KEY, key);
+    struct results results;
+    assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_OK);
+    assert_int_equal(results.n, 1);
+    assert_int_equal(results.result[0].found, strcmp(value, "-") != 0);
+    if (results.result[0].found)
+        assert_true(bytes_equal(results.result[0].value, bytes_of_text(value)));
+    results_free(&results);
+}
+
+static void expect_pruned(hlc_ts ts)
+{
+    struct read_point point = {READ_SNAPSHOT, ts};
+    struct op op = op_of(OP_READ_KEY, "a");
+    struct results results;
+    assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_PRUNED);
+}
+
+/* Each commits; before, while and after they get into the tables. */
+static void at_every_stage(void (*look)(void))
+{
+    look();
+    while (rig.applied < rig.n) {
+        rig_apply(&rig, 1, true);
+        look();
+        rig_restart(&rig);
+        look();
+    }
+}
+
+static void look_at_versions(void)
+{
+    expect_at(TS(10) - 1, "a", "-");
+    expect_at(TS(10), "a", "1");
+    expect_at(TS(20) - 1, "a", "1");
+    expect_at(TS(20), "a", "2");
+    expect_at(TS(30), "a", "-");
+    expect_at(TS(39), "a", "-");
+    expect_at(TS(40), "a", "");
+    expect_at(READ_NEWEST, "a", "");
+    expect_at(TS(15), "b", "-");
+    expect_at(TS(25), "b", "7");
+}
+
+static void a_key_is_what_it_was_at_a_timestamp(void **state)
+{
+    (void)state;
+    rig_put(&rig, TS(10), "a", "1");
+    rig_put(&rig, TS(20), "a", "2");
+    rig_put(&rig, TS(25), "b", "7");
+    rig_delete(&rig, TS(30), "a");
+    rig_put(&rig, TS(40), "a", "");
+    at_every_stage(look_at_versions);
+}
+
+static void look_at_late_adds(void)
+{
+    expect_at(TS(9), "n", "-");
+    expect_at(TS(10), "n", "5");
+    expect_at(TS(12), "n", "105");
+    expect_at(TS(15), "n", "1105");
+    expect_at(TS(20), "n", "1106");
+    expect_at(TS(30), "n", "1116");
+    expect_at(TS(5), "fresh", "-");
+    expect_at(TS(15), "fresh", "1000");
+    expect_at(TS(20), "fresh", "1001");
+}
+
+static void a_late_add_is_in_the_versions_after_it_and_not_before(void **state)
+{
+    (void)state;
+    struct op one[] = {op_add("n", 1), op_add("fresh", 1)}, ten = op_add("n", 10);
+    struct op late[] = {op_add("n", 1000), op_add("fresh", 1000)}, later = op_add("n", 100);
+    struct txid first = rig_txid(&rig, 1), second = rig_txid(&rig, 1);
+    rig_put(&rig, TS(10), "n", "5");
+    assert_int_equal(rig_prepare(&rig, &first, TS(14), late, 2), ASSENT_OK);
+    assert_int_equal(rig_prepare(&rig, &second, TS(11), &later, 1), ASSENT_OK);
+    rig_write(&rig, TS(20), one, 2);
+    rig_write(&rig, TS(30), &ten, 1);
+    rig_commit(&rig, &first, TS(15));
+    rig_commit(&rig, &second, TS(12));
+    at_every_stage(look_at_late_adds);
+}
+
+static void look_at_tied_adds(void)
+{
+    expect_at(TS(9), "n", "-");
+    expect_at(TS(10), "n", "11");
+    expect_at(TS(20), "n", "1111");
+    expect_at(READ_NEWEST, "n", "11111");
+}
+
+/* Two participants may have had different parts in the timestamps, so concurrent adds may share
+ * one. */
+static void adds_of_one_timestamp_are_one_version(void **state)
+{
+    (void)state;
+    struct op one = op_add("n", 1), ten = op_add("n", 10), hundred = op_add("n", 100);
+    struct op thousand = op_add("n", 1000), last = op_add("n", 10000);
+    struct txid ties[2] = {rig_txid(&rig, 1), rig_txid(&rig, 1)};
+    assert_int_equal(rig_prepare(&rig, &ties[0], TS(5), &ten, 1), ASSENT_OK);
+    assert_int_equal(rig_prepare(&rig, &ties[1], TS(6), &thousand, 1), ASSENT_OK);
+    rig_write(&rig, TS(10), &one, 1);
+    rig_commit(&rig, &ties[0], TS(10));
+    rig_write(&rig, TS(20), &hundred, 1);
+    rig_write(&rig, TS(30), &last, 1);
+    rig_commit(&rig, &ties[1], TS(20));
+    at_every_stage(look_at_tied_adds);
+    assert_string_equal(query("SELECT ts >> 16, until >> 16, value, applies FROM kv_old"),
+                        "10|20|11|2\n20|30|1111|4\n");
+}
+
+static void a_range_of_a_timestamp_goes_both_ways(void **state)
+{
+    (void)state;
+    static const char *const expected[][2] = {{"a=1 c=3 e=5 ", "e=5 c=3 a=1 "},
+                                              {"a=1 c=3 ", "e=5 c=3 "}};
+    rig_put(&rig, TS(10), "a", "1");
+    rig_put(&rig, TS(10), "b", "2");
+    rig_put(&rig, TS(10), "c", "3");
+    rig_put(&rig, TS(30), "d", "4");
+    rig_put(&rig, TS(20), "e", "5");
+    rig_delete(&rig, TS(15), "b");
+    rig_delete(&rig, TS(30), "c");
+    rig_put(&rig, TS(40), "e", "6");
+    do {
+        for (uint32_t limit = 0; limit < 3; limit += 2)
+            for (int down = 0; down < 2; down++) {
+                struct read_point point = {READ_SNAPSHOT, TS(25)};
+                struct op op = op_range(OP_READ_RANGE, "a", down ? "" : "f");
+                struct results results;
+                char text[64] = "";
+                op.limit = limit;
+                op.descending = down;
+                assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_OK);
+                for (uint32_t i = 0; i < results.n; i++) {
+                    const struct result *r = &results.result[i];
+                    snprintf(text + strlen(text), sizeof text - strlen(text), "%c=%c ",
+                             r->key.data[0], r->value.data[0]);
+                    assert_int_equal(r->truncated, limit > 0 && i + 1 == results.n);
+                }
+                assert_string_equal(text, expected[limit > 0][down]);
+                results_free(&results);
+            }
+        rig_apply(&rig, 1, true);
+    } while (rig.applied < rig.n);
+}
+
+static void an_old_version_goes_when_its_successor_is_below_the_watermark(void **state)
+{
+    (void)state;
+    bool more;
+    rig_put(&rig, TS(10), "a", "1");
+    rig_put(&rig, TS(20), "a", "2");
+    rig_delete(&rig, TS(30), "a");
+    rig_put(&rig, TS(10), "b", "1");
+    rig_put(&rig, TS(40), "b", "2");
+    rig_apply(&rig, 100, true);
+    rig_watermark(&rig, TS(20));
+    for (int round = 0; round < 2; round++) { /* what is pruned and rolled back is pruned again */
+        rig_sql(&rig, "BEGIN IMMEDIATE");
+        assert_int_equal(rig.role.prune(rig.role.arg, &more), SQLITE_OK);
+        assert_false(more);
+        rig_sql(&rig, round == 0 ? "ROLLBACK" : "COMMIT");
+    }
+    expect_pruned(TS(20) - 1);
+    expect_at(TS(20), "a", "2");
+    expect_at(TS(20), "b", "1");
+    rig_watermark(&rig, TS(35));
+    rig_restart(&rig); /* the watermark is not in the tables */
+    rig_watermark(&rig, TS(35));
+    assert_int_equal(rig.role.prune(rig.role.arg, &more), SQLITE_OK);
+    expect_pruned(TS(30) - 1);
+    expect_at(TS(30), "a", "-");
+    expect_at(TS(30), "b", "1");
+    expect_at(READ_NEWEST, "b", "2");
+    rig_restart(&rig);
+    expect_pruned(TS(30) - 1);
+    assert_string_equal(query("SELECT key, value FROM kv_old"), "b|1\n");
+}
+
+/* The deletion may be forgotten before the versions that it ended. */
+static void a_version_that_outlives_its_deletion_does_not_come_back(void **state)
+{
+    (void)state;
+    rig_put(&rig, TS(10), "a", "1");
+    rig_delete(&rig, TS(20), "a");
+    rig_apply(&rig, 100, true);
+    rig_sql(&rig, "DELETE FROM kv; UPDATE kv_prune SET point = 20 << 16");
+    rig_restart(&rig);
+    expect_pruned(TS(20) - 1);
+    expect_at(TS(20), "a", "-");
+    rig_put(&rig, TS(40), "a", "2");
+    rig_apply(&rig, 100, true);
+    expect_at(TS(39), "a", "-");
+    expect_at(TS(40), "a", "2");
+}
+
+static void what_is_pending_may_not_belong_to_a_snapshot(void **state)
+{
+    (void)state;
+    struct read_point early = {READ_SNAPSHOT, TS(9)}, late = {READ_SNAPSHOT, TS(10)};
+    struct read_point eventual = {READ_EVENTUAL, READ_NEWEST};
+    struct op put = op_put("a", "1"), get = op_of(OP_READ_KEY, "a");
+    struct op range = op_range(OP_READ_RANGE, "a", "");
+    struct txid txid = rig_txid(&rig, 1);
+    struct results results;
+    assert_int_equal(rig_prepare(&rig, &txid, TS(10), &put, 1), ASSENT_OK);
+    assert_int_equal(rig_read_at(&rig, &early, &get, 1, &results), ASSENT_OK);
+    results_free(&results);
+    assert_int_equal(rig_read_at(&rig, &eventual, &get, 1, &results), ASSENT_OK);
+    results_free(&results);
+    struct op stops[] = {get, range};
+    for (int i = 0; i < 2; i++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            fclose(stderr);
+            rig_read_at(&rig, &late, &stops[i], 1, &results);
+            _exit(0);
+        }
+        int end;
+        assert_int_equal(waitpid(child, &end, 0), child);
+        assert_true(WIFSIGNALED(end) && WTERMSIG(end) == SIGABRT);
+    }
 }
 
 static void what_is_older_than_the_watermark_is_pruned_in_steps(void **state)
@@ -734,7 +962,7 @@ static void what_is_older_than_the_watermark_is_pruned_in_steps(void **state)
     }
     rig_put(&rig, TS(90), "alive", "1");
     rig_apply(&rig, 100, true);
-    watermark(TS(130));
+    rig_watermark(&rig, TS(130));
     struct op since = op_range(OP_CHECK_RANGE, "k20", "k21");
     since.version.ts = TS(1);
     expect_one(ASSENT_CHECK_FAILED,
@@ -743,14 +971,14 @@ static void what_is_older_than_the_watermark_is_pruned_in_steps(void **state)
                since);
     rig_put(&rig, TS(200), "z", "1");
     rig_apply(&rig, 1, true);
-    assert_string_equal(query("SELECT count(*) FROM kv WHERE value IS NULL"), "32\n");
-    assert_string_equal(query("SELECT count(*) FROM outcomes"), "34\n");
+    assert_string_equal(query("SELECT count(*) FROM kv WHERE value IS NULL"), "30\n");
+    assert_string_equal(query("SELECT count(*) FROM outcomes"), "32\n");
     /* A rolled back step is done again, its prune point as well. */
     rig_put(&rig, TS(200), "z", "1");
     rig_apply(&rig, 1, false);
     rig_apply(&rig, 1, true);
     rig_restart(&rig);
-    watermark(TS(130));
+    rig_watermark(&rig, TS(130));
     for (int i = 0; i < 10; i++) {
         rig_put(&rig, TS(200), "z", "1");
         rig_apply(&rig, 1, true);
@@ -778,9 +1006,9 @@ static void a_prune_point_reached_in_a_rolled_back_apply_is_written_by_the_next(
     rig_delete(&rig, TS(10), "a");
     rig_apply(&rig, 1, true);
     rig_put(&rig, TS(50), "z", "1");
-    watermark(TS(20));
+    rig_watermark(&rig, TS(20));
     rig_apply(&rig, 1, false);
-    watermark(TS(21));
+    rig_watermark(&rig, TS(21));
     rig_apply(&rig, 1, true);
     rig_restart(&rig);
     struct op since = op_range(OP_CHECK_RANGE, "a", "b");
@@ -820,7 +1048,7 @@ static void a_failed_read_of_the_database_is_never_taken_for_nothing(void **stat
     assert_false(found);
     rig_commit(&rig, &txid, TS(2));
     struct blob *ops = ops_encode(&read, 1);
-    kv_store_read(rig.kv, rig.db, ops, &verdict);
+    kv_store_read(rig.kv, rig.db, &newest, ops, &verdict);
     blob_unref(ops);
     assert_int_equal(verdict.status, ASSENT_STORAGE);
     verdict_free(&verdict);
@@ -855,6 +1083,13 @@ int main(void)
         KV_TEST(an_apply_that_was_rolled_back_starts_again),
         KV_TEST(the_views_show_the_log_and_the_tables_as_text),
         KV_TEST(what_is_older_than_the_watermark_is_pruned_in_steps),
+        KV_TEST(a_key_is_what_it_was_at_a_timestamp),
+        KV_TEST(a_late_add_is_in_the_versions_after_it_and_not_before),
+        KV_TEST(adds_of_one_timestamp_are_one_version),
+        KV_TEST(a_range_of_a_timestamp_goes_both_ways),
+        KV_TEST(an_old_version_goes_when_its_successor_is_below_the_watermark),
+        KV_TEST(a_version_that_outlives_its_deletion_does_not_come_back),
+        KV_TEST(what_is_pending_may_not_belong_to_a_snapshot),
         KV_TEST(a_prune_point_reached_in_a_rolled_back_apply_is_written_by_the_next),
         KV_TEST(a_replayed_record_that_fits_nothing_is_refused),
         KV_TEST(a_failed_read_of_the_database_is_never_taken_for_nothing),

@@ -1,6 +1,7 @@
 /* participant/kv_store against a model: random batches of transactions, decisions, applies,
- * rollbacks and restarts. The model is arrays and brute force: it tries every subset of pending
- * adds. A failing seed is in the message; KV_SEED=<n> runs only that one. */
+ * rollbacks, restarts and watermarks. The model is arrays and brute force: it tries every subset of
+ * pending adds, and for a snapshot plays every transaction again in the order of timestamps. A
+ * failing seed is in the message; KV_SEED=<n> runs only that one. */
 #include "kv_fixture.h"
 
 #include <inttypes.h>
@@ -52,6 +53,9 @@ struct model {
     int pending[PENDING_MAX]; /* indices of txn */
     int n_pending;
     int admitted, refused;
+    char start[WIDE_TEXT_BYTES]; /* value of every counter */
+    hlc_ts watermark;
+    int snapshots, pruned;
 };
 
 static const char *const key_names[KEYS_MAX] = {"a", "b", "ba", "c", "d", "e"};
@@ -228,12 +232,13 @@ static void draw_txn(struct model *m, struct txn *t)
     }
 }
 
-static void cell_write(struct model *m, struct cell *cell, const struct txn *t, const struct op *op)
+static void cell_write(struct model *m, struct cell *cell, const struct txn *t, const struct op *op,
+                       bool bounded)
 {
     if (op->kind == OP_ADD) {
         wide sum = (cell->live ? cell->number : 0) + (wide)op->number;
         if ((cell->live && !cell->integer) || !kv_number_fits(sum) ||
-            (op->has_lower && sum < op->lower) || (op->has_upper && sum > op->upper))
+            (bounded && ((op->has_lower && sum < op->lower) || (op->has_upper && sum > op->upper))))
             fail_msg("seed %" PRIu64 ": an add broke its bounds at commit", m->seed);
         cell->number = (int64_t)sum;
         cell->live = cell->integer = true;
@@ -260,7 +265,7 @@ static void model_commit(struct model *m, struct txn *t, hlc_ts ts)
     m->clock = ts > m->clock ? ts : m->clock;
     for (uint32_t i = 0; i < t->n; i++)
         if (op_is_write(t->op[i].kind))
-            cell_write(m, &m->cell[t->key[i]], t, &t->op[i]);
+            cell_write(m, &m->cell[t->key[i]], t, &t->op[i], true);
 }
 
 static void pending_remove(struct model *m, int index)
@@ -384,6 +389,93 @@ static void compare_keys(struct model *m)
     results_free(&results);
 }
 
+/* The keys as they were at a timestamp: the commits up to it, one after the other. */
+static void model_at(struct model *m, hlc_ts at, struct cell *cell)
+{
+    hlc_ts last = 0;
+    memset(cell, 0, KEYS_MAX * sizeof *cell);
+    for (;;) {
+        hlc_ts next = UINT64_MAX;
+        for (int i = 0; i < m->txns; i++) {
+            const struct txn *t = &m->txn[i];
+            if (t->fate == FATE_COMMITTED && t->commit_ts > last && t->commit_ts < next)
+                next = t->commit_ts;
+        }
+        if (next > at)
+            return;
+        for (int i = 0; i < m->txns; i++) {
+            const struct txn *t = &m->txn[i];
+            for (uint32_t k = 0; t->fate == FATE_COMMITTED && t->commit_ts == next && k < t->n; k++)
+                if (op_is_write(t->op[k].kind))
+                    cell_write(m, &cell[t->key[k]], t, &t->op[k], false);
+        }
+        last = next;
+    }
+}
+
+/* Whether what is pending may yet be committed at or below the timestamp. */
+static bool settled_at(const struct model *m, hlc_ts at)
+{
+    for (int p = 0; p < m->n_pending; p++)
+        if (m->txn[m->pending[p]].prepare_ts <= at)
+            return false;
+    return true;
+}
+
+/* All keys at a random timestamp, in one range of either direction, or by one read each. */
+static void compare_snapshot(struct model *m)
+{
+    struct read_point point = {READ_SNAPSHOT, below(m, m->clock + 2)};
+    struct op ops[KEYS_MAX];
+    struct results results;
+    bool range = below(m, 2) == 0, down = range && below(m, 2) == 0;
+    uint32_t n = range ? 1 : (uint32_t)m->scene->keys, i = 0;
+    uint32_t limit = range && below(m, 3) == 0 ? 1 + (uint32_t)below(m, 3) : 0;
+    struct cell now[KEYS_MAX];
+    if (!settled_at(m, point.at))
+        return;
+    ops[0] = op_range(OP_READ_RANGE, "a", below(m, 2) == 0 ? "" : "f");
+    ops[0].descending = down;
+    ops[0].limit = limit;
+    for (uint32_t k = 0; !range && k < n; k++)
+        ops[k] = op_of(OP_READ_KEY, key_names[k]);
+    assent_status status = rig_read_at(&m->rig, &point, ops, n, &results);
+    if (status == ASSENT_PRUNED && point.at < m->watermark) {
+        m->pruned++;
+        return;
+    }
+    assert_int_equal(status, ASSENT_OK);
+    m->snapshots++;
+    memcpy(now, m->cell, sizeof now);
+    model_at(m, point.at, m->cell);
+    for (int k = 0; k < m->scene->keys && (limit == 0 || i < limit); k++) {
+        int key = down ? m->scene->keys - 1 - k : k;
+        if (range && !m->cell[key].live)
+            continue;
+        assert_true(i < results.n);
+        assert_true(bytes_equal(results.result[i].key, bytes_of_text(key_names[key])));
+        compare_cell(m, key, &results.result[i++]);
+    }
+    assert_int_equal(i, results.n);
+    memcpy(m->cell, now, sizeof now);
+    results_free(&results);
+}
+
+static void step_watermark(struct model *m)
+{
+    if (m->clock < 40)
+        return;
+    hlc_ts to = m->clock - 20 - below(m, 20);
+    m->watermark = to > m->watermark ? to : m->watermark;
+    rig_watermark(&m->rig, m->watermark);
+    if (below(m, 2) == 0) {
+        bool more;
+        rig_sql(&m->rig, "BEGIN IMMEDIATE");
+        assert_int_equal(m->rig.role.prune(m->rig.role.arg, &more), SQLITE_OK);
+        rig_sql(&m->rig, below(m, 4) > 0 ? "COMMIT" : "ROLLBACK");
+    }
+}
+
 static void prepared_is_pending(void *arg, const struct record *prepared)
 {
     struct model *m = arg;
@@ -428,17 +520,19 @@ static void compare_transactions(struct model *m)
     m->admitted = admitted;
 }
 
-/* The tables alone, tombstones included, once everything is decided and applied. */
+/* The tables alone, tombstones that must be kept included, once everything is decided and applied.
+ */
 static void compare_tables(struct model *m)
 {
     sqlite3_stmt *s;
     sqlite3_prepare_v2(m->rig.db,
                        "SELECT key, value, ts, applies, (SELECT count(*) FROM prepared)"
-                       " FROM kv ORDER BY key",
+                       " FROM kv WHERE value IS NOT NULL OR ts >= ?1 ORDER BY key",
                        -1, &s, NULL);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)m->watermark);
     for (int key = 0; key < m->scene->keys; key++) {
         const struct cell *cell = &m->cell[key];
-        if (!cell->written)
+        if (!cell->written || (!cell->live && cell->version.ts < m->watermark))
             continue;
         assert_int_equal(sqlite3_step(s), SQLITE_ROW);
         assert_string_equal((const char *)sqlite3_column_text(s, 0), key_names[key]);
@@ -454,20 +548,27 @@ static void compare_tables(struct model *m)
 static void model_step(struct model *m)
 {
     uint64_t dice = below(m, 100);
-    if (dice < 40)
+    if (dice < 38)
         step_batch(m);
-    else if (dice < 75)
+    else if (dice < 73)
         step_decide(m);
+    else if (dice < 75)
+        step_watermark(m);
     else if (dice < 92)
         rig_apply(&m->rig, 1 + (uint32_t)below(m, 6), below(m, 4) > 0);
     else
         rig_restart(&m->rig);
     compare_keys(m);
+    compare_snapshot(m);
     if (dice >= 85)
         compare_transactions(m);
 }
 
-static void run_seed(const struct scene *scene, uint64_t seed, int *admitted, int *refused)
+struct seen {
+    int admitted, refused, snapshots, pruned;
+};
+
+static void run_seed(const struct scene *scene, uint64_t seed, struct seen *seen)
 {
     struct model *m = xcalloc(1, sizeof *m);
     m->scene = scene;
@@ -475,10 +576,9 @@ static void run_seed(const struct scene *scene, uint64_t seed, int *admitted, in
     prng_seed(&m->prng, seed);
     rig_open(&m->rig);
     for (int key = 0; key < scene->keys && scene->only_adds; key++) {
-        char text[WIDE_TEXT_BYTES];
         struct txn *t = &m->txn[m->txns++];
         *t = (struct txn){.txid = rig_txid(&m->rig, 1), .n = 1, .key = {key}};
-        t->op[0] = op_put(key_names[key], kv_number_text(scene->start, text));
+        t->op[0] = op_put(key_names[key], kv_number_text(scene->start, m->start));
         rig_append(&m->rig, RECORD_APPLIED, &t->txid, ++m->clock, rig_body(&t->txid, t->op, 1));
         model_commit(m, t, m->clock);
     }
@@ -490,8 +590,12 @@ static void run_seed(const struct scene *scene, uint64_t seed, int *admitted, in
     compare_keys(m);
     compare_transactions(m);
     compare_tables(m);
-    *admitted += m->admitted;
-    *refused += m->refused;
+    for (int i = 0; i < 20; i++)
+        compare_snapshot(m);
+    seen->admitted += m->admitted;
+    seen->refused += m->refused;
+    seen->snapshots += m->snapshots;
+    seen->pruned += m->pruned;
     rig_close(&m->rig);
     free(m);
 }
@@ -499,12 +603,14 @@ static void run_seed(const struct scene *scene, uint64_t seed, int *admitted, in
 static void run_scene(const struct scene *scene, uint64_t seeds)
 {
     const char *only = getenv("KV_SEED");
-    int admitted = 0, refused = 0;
+    struct seen seen = {0};
     for (uint64_t seed = 1; seed <= seeds; seed++)
-        run_seed(scene, only == NULL ? seed : strtoull(only, NULL, 10), &admitted, &refused);
-    print_message("%s: %d admitted, %d refused\n", scene->name, admitted, refused);
+        run_seed(scene, only == NULL ? seed : strtoull(only, NULL, 10), &seen);
+    print_message("%s: %d admitted, %d refused, %d snapshots, %d pruned\n", scene->name,
+                  seen.admitted, seen.refused, seen.snapshots, seen.pruned);
     /* A scene in which nothing or everything is refused would show little. */
-    assert_true(admitted > refused / 20 && refused > admitted / 20);
+    assert_true(seen.admitted > seen.refused / 20 && seen.refused > seen.admitted / 20);
+    assert_true(seen.snapshots > 0 && seen.pruned > 0);
 }
 
 static void any_history_with_restarts_equals_the_model(void **state)

@@ -126,7 +126,7 @@ static void the_settings_are_those_that_durability_needs(void **state)
     assert_int_equal(query(db, "PRAGMA wal_autocheckpoint"), 0);
     assert_int_equal(query(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
     assert_int_equal(query(db, "PRAGMA application_id"), 0x41534e54);
-    assert_int_equal(query(db, "PRAGMA user_version"), 1);
+    assert_int_equal(query(db, "PRAGMA user_version"), 2);
 }
 
 static void a_rolled_back_batch_leaves_the_chain_as_it_was(void **state)
@@ -226,6 +226,32 @@ static void a_full_disk_during_an_apply_changes_nothing(void **state)
     assert_int_equal(log_store_apply(f->store, 200, &left), ASSENT_OK);
     assert_int_equal(left, 0);
     assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 200);
+}
+
+static void pruning_begins_with_a_watermark_and_ends_when_nothing_is_left(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t left = 0;
+    create_and_open(f);
+    commit_rows(f, 1, 5);
+    assert_int_equal(log_store_apply(f->store, 5, &left), ASSENT_OK);
+    assert_false(log_store_prune_due(f->store));
+    f->fake.prunes_all = 3;
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_int_equal(append_kind(f->store, RECORD_WATERMARK, 4, bytes_of(NULL, 0)), ASSENT_OK);
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    f->fake.full = true;
+    assert_true(log_store_prune_due(f->store));
+    assert_int_equal(log_store_prune(f->store), ASSENT_DISK_FULL);
+    assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen"), 5);
+    f->fake.full = false;
+    f->fake.prunes = 0;
+    for (int step = 1; step <= 3; step++) {
+        assert_true(log_store_prune_due(f->store));
+        assert_int_equal(log_store_prune(f->store), ASSENT_OK);
+        assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen"), 5 - step);
+    }
+    assert_false(log_store_prune_due(f->store));
 }
 
 static void on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time(void **state)
@@ -420,6 +446,7 @@ int main(void)
         STORE_TEST(a_failed_job_is_undone_alone),
         STORE_TEST(a_full_disk_rolls_the_batch_back_and_the_store_goes_on),
         STORE_TEST(a_full_disk_during_an_apply_changes_nothing),
+        STORE_TEST(pruning_begins_with_a_watermark_and_ends_when_nothing_is_left),
         STORE_TEST(on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time),
         STORE_TEST(a_limit_on_file_sizes_is_a_full_disk),
         STORE_TEST(after_an_io_error_nothing_is_written_any_more),

@@ -351,18 +351,22 @@ static void half_a_directory_is_refused(void **state)
     assert_refused(f, f->copy, ASSENT_CORRUPT, "not those of a node");
 }
 
-static void a_newer_format_is_refused(void **state)
+static void another_format_is_refused(void **state)
 {
     struct fixture *f = *state;
     create_and_open(f);
     crash_copy(f);
-    edit_sql(f->copy, "PRAGMA user_version=2");
-    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 2");
+    edit_sql(f->copy, "PRAGMA user_version=3");
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 3");
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    crash_copy(f);
+    edit_sql(f->copy, "PRAGMA user_version=1");
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 1, of an earlier version");
     /* Whatever that format does about checksums. */
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
     crash_copy(f);
-    foreign_sql(f->copy, "PRAGMA user_version=3");
-    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 3");
+    foreign_sql(f->copy, "PRAGMA user_version=4");
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "format 4");
 }
 
 static void another_identity_is_refused(void **state)
@@ -517,7 +521,7 @@ int main(void)
         STORE_TEST(a_changed_meta_row_is_refused),
         STORE_TEST(whatever_is_no_database_of_assent_is_refused_and_left_alone),
         STORE_TEST(half_a_directory_is_refused),
-        STORE_TEST(a_newer_format_is_refused),
+        STORE_TEST(another_format_is_refused),
         STORE_TEST(another_identity_is_refused),
         STORE_TEST(the_tail_of_another_node_is_refused),
         STORE_TEST(a_directory_is_served_by_one_process_only),

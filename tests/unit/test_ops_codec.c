@@ -41,6 +41,7 @@ static void assert_op_same(const struct op *a, const struct op *b)
     assert_int_equal(a->has_upper, b->has_upper);
     assert_int_equal(a->returns_value, b->returns_value);
     assert_int_equal(a->limit, b->limit);
+    assert_int_equal(a->descending, b->descending);
     assert_version_same(&a->version, &b->version);
 }
 

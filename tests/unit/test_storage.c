@@ -426,6 +426,43 @@ static void the_log_is_applied_when_nothing_is_queued(void **state)
     storage_stop(b.storage);
 }
 
+static assent_status watermark_run(struct storage_job *base, struct log_store *store)
+{
+    return append_kind(store, RECORD_WATERMARK, ((struct job *)base)->ts, bytes_of(NULL, 0));
+}
+
+/* In steps, between which a batch may come, and only when the log is applied. */
+static void what_need_not_be_kept_is_pruned_when_there_is_nothing_else_to_do(void **state)
+{
+    struct bench b;
+    bench_start_turns(&b, *state);
+    struct job watermark = job_of(&b, 1), other = job_of(&b, 2);
+    watermark.base.run = watermark_run;
+    b.f->fake.prunes_all = 3;
+    b.clock_us = 1000000;
+    submit(&b, &watermark);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    b.clock_us = storage_due_us(b.storage);
+    assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+    assert_int_equal(b.f->fake.applied, 1);
+    for (int step = 1; step <= 3; step++) {
+        assert_true(storage_due_us(b.storage) <= b.clock_us);
+        assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+        assert_int_equal(b.f->fake.prunes, step);
+        if (step > 1)
+            continue;
+        submit(&b, &other);
+        assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+        assert_int_equal(b.f->fake.prunes, step);
+        b.clock_us = storage_due_us(b.storage);
+        assert_int_equal(storage_turn(b.storage), STORAGE_GOES_ON);
+        assert_int_equal(b.f->fake.prunes, step);
+    }
+    assert_true(storage_due_us(b.storage) == UINT64_MAX);
+    storage_poll(b.storage);
+    storage_stop(b.storage);
+}
+
 static void kept_jobs_become_durable_in_order_once_there_is_room(void **state)
 {
     struct bench b;
@@ -622,6 +659,7 @@ int main(void)
         STORE_TEST(lazy_jobs_alone_run_when_the_oldest_has_waited_long_enough),
         STORE_TEST(a_lazy_job_needs_nothing_else_to_be_run),
         STORE_TEST(the_log_is_applied_when_nothing_is_queued),
+        STORE_TEST(what_need_not_be_kept_is_pruned_when_there_is_nothing_else_to_do),
         STORE_TEST(kept_jobs_become_durable_in_order_once_there_is_room),
         STORE_TEST(more_kept_jobs_than_one_batch_holds_stay_in_order),
         STORE_TEST(stopping_finishes_what_was_submitted),

@@ -443,7 +443,7 @@ static void a_database_without_checksums_is_refused_as_an_earlier_version(void *
     char path[2 * PATH_SIZE];
     file_in(path, f->dir, "node.db");
     assert_int_equal(unlink(path), 0);
-    foreign_sql(f->dir, "PRAGMA journal_mode=wal; PRAGMA user_version=1;"
+    foreign_sql(f->dir, "PRAGMA journal_mode=wal; PRAGMA user_version=2;"
                         "PRAGMA application_id=0x41534e54; CREATE TABLE log (seq)");
     assert_refused(f, f->dir, ASSENT_FOREIGN, "earlier version");
 }

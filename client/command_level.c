@@ -1,0 +1,85 @@
+#include "client/command_level.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static int level_parse(struct command_level *l, const char *arg)
+{
+    static const char *const names[] = {
+        [ASSENT_STRONG] = "strong",   [ASSENT_SNAPSHOT] = "snapshot", [ASSENT_SESSION] = "session",
+        [ASSENT_BOUNDED] = "bounded", [ASSENT_EVENTUAL] = "eventual",
+    };
+    size_t len = strcspn(arg, "=");
+    const char *number = arg[len] == '=' ? arg + len + 1 : NULL;
+    int64_t value = 0;
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        bool takes = i == ASSENT_SNAPSHOT || i == ASSENT_BOUNDED;
+        if (strlen(names[i]) != len || strncmp(names[i], arg, len) != 0)
+            continue;
+        if (takes != (number != NULL))
+            break;
+        l->options.level = (assent_level)i;
+        int rc = takes ? command_number("--level", number, 0,
+                                        i == ASSENT_BOUNDED ? UINT32_MAX : INT64_MAX, &value)
+                       : 0;
+        l->options.snapshot = (assent_ts)value;
+        l->options.stale_ms = i == ASSENT_BOUNDED ? (uint32_t)value : 0;
+        return rc;
+    }
+    return command_fail(EX_USAGE,
+                        "--level: %s is none of strong, snapshot=TIMESTAMP, session, bounded=MS, "
+                        "eventual",
+                        arg);
+}
+
+int command_level_option(struct command_level *l, int key, const char *arg)
+{
+    l->given = true;
+    if (key == OPTION_LEVEL)
+        return level_parse(l, arg);
+    l->token = arg;
+    if (l->options.level == ASSENT_STRONG)
+        l->options.level = ASSENT_SESSION;
+    return 0;
+}
+
+int command_level_open(const struct command_call *call, struct command_level *l, assent *db)
+{
+    if (!l->given)
+        return 0;
+    l->options.session = assent_session_new(db);
+    assent_status status =
+        l->token == NULL ? ASSENT_OK : assent_session_import(l->options.session, l->token);
+    if (status == ASSENT_OK)
+        return 0;
+    command_level_close(l);
+    return command_fail_status(call, status, assent_error());
+}
+
+void command_level_close(struct command_level *l)
+{
+    assent_session_free(l->options.session);
+    l->options.session = NULL;
+}
+
+void command_level_show(const struct command_call *call, const struct command_level *l,
+                        json_t *json)
+{
+    char token[ASSENT_TOKEN_TEXT], time[COMMAND_TIME_TEXT], age[COMMAND_TIME_TEXT];
+    const assent_read_info *info = &l->info;
+    if (!l->given || info->participant == NULL)
+        return;
+    assent_session_token(l->options.session, token);
+    if (call->output == OUTPUT_JSON) {
+        json_t *read = json_pack("{s:s, s:I, s:s, s:s}", "participant", info->participant,
+                                 "timestamp", (json_int_t)info->ts, "time",
+                                 command_time_text(info->ts, time), "token", token);
+        if (info->age_known)
+            json_object_set_new(read, "age_us", json_integer(info->age_us));
+        json_object_set_new(json, "read", read);
+        return;
+    }
+    fprintf(stderr, "assent: from %s, as of %s (%" PRIu64 ")%s%s, token %s\n", info->participant,
+            command_time_text(info->ts, time), info->ts, info->age_known ? ", age at most " : "",
+            info->age_known ? command_us_text(info->age_us, age) : "", token);
+}
