@@ -77,7 +77,7 @@ static bool ask_reads(void)
     struct blob *ops = ops_encode(op, 3);
     struct kv_verdict verdict;
     struct results results;
-    kv_store_read(rig.kv, rig.db, ops, &verdict);
+    kv_store_read(rig.kv, rig.db, &newest, ops, &verdict);
     blob_unref(ops);
     bool good = verdict.status == ASSENT_OK;
     if (good) {
@@ -282,7 +282,7 @@ static void after_a_decision_that_memory_does_not_have_nothing_is_answered(void 
     assert_int_equal(rig_check(&rig, &next, &add, 1, &verdict), ASSENT_STORAGE);
     verdict_free(&verdict);
     struct blob *ops = ops_encode(&read, 1);
-    kv_store_read(rig.kv, rig.db, ops, &verdict);
+    kv_store_read(rig.kv, rig.db, &newest, ops, &verdict);
     blob_unref(ops);
     assert_int_equal(verdict.status, ASSENT_STORAGE);
     verdict_free(&verdict);
