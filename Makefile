@@ -246,4 +246,5 @@ install: all ## install programs, library, headers and pkg-config file (DESTDIR,
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d) $(PEER_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d) \
+         $(SIM_OBJECTS:.o=.d) $(BUILD)/tests/scenario/scenario.d $(PEER_OBJECTS:.o=.d)

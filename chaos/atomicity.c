@@ -108,7 +108,8 @@ static bool take_outcome(struct books *b, int dir, const char *txid, const char 
 {
     struct txid id;
     bool committed = outcome != NULL && strcmp(outcome, "committed") == 0;
-    if (!parse_txid(txid, &id) || (!committed && strcmp(outcome, "aborted") != 0))
+    bool aborted = outcome != NULL && strcmp(outcome, "aborted") == 0;
+    if (!parse_txid(txid, &id) || (!committed && !aborted))
         return false;
     add_fact(b, &id, dir, committed);
     return true;
@@ -321,7 +322,7 @@ static void judge_books(const char *const *dir, const enum role *role, int dirs,
     if (planted != NULL && strcmp(planted, "atomicity") == 0)
         plant(&b);
     struct judgement *j = judgements_add(
-        out, "atomicity", "every transaction has one outcome, at all nodes and for all clients");
+        out, "atomicity", "one outcome of every transaction, at nodes and for clients");
     if (b.why[0] == '\0')
         judge_outcomes(&b, j);
     else

@@ -132,13 +132,24 @@ static bool gave_up(const struct search *s)
     return s->work > WORLDS_MAX || s->tried.n > WORLDS_MAX;
 }
 
+/* Adds a world to be tried, in which every read under way that can take effect has done so: it
+ * changes nothing for the others, so a world in which it waits explains no more. */
+static void try_world(struct search *s, struct world w)
+{
+    for (uint32_t p = 0; p < SLOTS; p++)
+        if (s->slot[p] != HISTORY_NEVER && !is_done(&w, p) &&
+            s->h->op[s->slot[p]].micro[0].kind == MICRO_READ)
+            take_effect(s, &w, p);
+    worlds_add(&s->tried, &w);
+}
+
 /* The operation in `slot` ends; false when no world allows it. */
 static bool end_slot(struct search *s, uint32_t slot)
 {
     worlds_clear(&s->next);
     worlds_clear(&s->tried);
     for (uint32_t i = 0; i < s->now.n; i++)
-        worlds_add(&s->tried, &s->now.world[i]);
+        try_world(s, s->now.world[i]);
     for (uint32_t i = 0; i < s->tried.n && !gave_up(s); i++) {
         struct world w = s->tried.world[i];
         s->work++;
@@ -150,7 +161,7 @@ static bool end_slot(struct search *s, uint32_t slot)
         for (uint32_t p = 0; p < SLOTS; p++) {
             struct world after = w;
             if (s->slot[p] != HISTORY_NEVER && !is_done(&w, p) && take_effect(s, &after, p))
-                worlds_add(&s->tried, &after);
+                try_world(s, after);
         }
     }
     s->slot[slot] = HISTORY_NEVER;

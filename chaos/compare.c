@@ -31,7 +31,7 @@ static bool run_technique(const struct technique *t, const struct run_args *args
             t->coordinators == 1 ? "" : "s");
     if (!run_scenario(scenario, &options, out))
         return false;
-    run_args_command(args, scenario, out->command, sizeof out->command);
+    run_args_command(args, "compare", scenario, out->command, sizeof out->command);
     report_print(out, stdout);
     snprintf(path, sizeof path, "%s/report.json", dir);
     report_write_json(out, path);
@@ -56,6 +56,10 @@ static int compare(const struct run_args *args, const struct scenario *base)
         int status = result_exit_status(&result[n]);
         if (status == 1 || worst == 0)
             worst = status;
+        if (result[n].interrupted) {
+            fprintf(stderr, "assent-chaos: interrupted: there is nothing to compare\n");
+            break;
+        }
     }
     if (n == TECHNIQUES) {
         snprintf(path, sizeof path, "%s/compare.json", args->options.dir);
@@ -64,7 +68,7 @@ static int compare(const struct run_args *args, const struct scenario *base)
     }
     for (int i = 0; i < TECHNIQUES; i++)
         result_free(&result[i]);
-    return n < TECHNIQUES ? 2 : worst;
+    return n < TECHNIQUES && worst != 1 ? 2 : worst;
 }
 
 int compare_main(int argc, char **argv)

@@ -3,20 +3,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* A leader that is gone is noticed after in_doubt_ms; who takes over may meet another doing the
- * same and wait as long again; then come rounds of messages, each at most a round trip, and a
- * machine that is busy. */
+/* A leader that is there waits for the votes until the transaction's time is over, and answers
+ * "pending" for so long; one that is gone is noticed after in_doubt_ms, and who takes over may meet
+ * another doing the same and wait as long again. Then come rounds of messages, each at most a round
+ * trip, and a machine that is busy. */
 #define TRIES    4
 #define ROUNDS   6
 #define SLACK_US UINT64_C(3000000)
 
 uint64_t doubt_bound_us(const struct scenario *s)
 {
-    uint32_t rtt_ms = 0;
+    uint64_t wait_ms = (uint64_t)TRIES * s->in_doubt_ms, rtt_ms = 0;
+    for (int i = 0; i < s->loads; i++)
+        if (s->load[i].timeout_ms > wait_ms)
+            wait_ms = s->load[i].timeout_ms;
     for (int i = 0; i < s->datacenters * s->datacenters; i++)
         if (s->rtt_ms[i] > rtt_ms)
             rtt_ms = s->rtt_ms[i];
-    return ((uint64_t)TRIES * s->in_doubt_ms + (uint64_t)ROUNDS * rtt_ms) * 1000 + SLACK_US;
+    return (wait_ms + ROUNDS * rtt_ms) * 1000 + SLACK_US;
 }
 
 /* The datacenters that a fault concerned at some time between the two. */

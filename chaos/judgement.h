@@ -4,11 +4,11 @@
 
 #include "chaos/check_finding.h"
 
-#define JUDGEMENTS_MAX 64
+#define JUDGEMENTS_MAX 80 /* four of each load (scenario.h), and those of the whole run */
 
 struct judgement {
-    char check[64]; /* "bank: money is neither made nor lost" */
-    char name[32];  /* "bank-money": for --plant and for machines */
+    char check[128]; /* "bank: money is neither made nor lost" */
+    char name[32];   /* "bank-money": for --plant and for machines */
     enum verdict verdict;
     char anomaly[32]; /* "" or of anomaly_name() */
     char text[FINDING_TEXT_BYTES];

@@ -236,7 +236,8 @@ static void console_line(struct console *c)
         console_wait(c, command.wait_us);
     else if (good)
         good = link_command_run(c->links, &command, &answer, why, sizeof why);
-    fwrite(answer.data, 1, answer.len, stdout);
+    if (answer.len > 0)
+        fwrite(answer.data, 1, answer.len, stdout);
     if (good)
         printf("ok\n");
     else

@@ -15,6 +15,7 @@
 #define ASK_MS           1000
 #define ASK_AGAIN_US     250000
 #define ASK_AGAIN_US_MAX 2000000
+#define ASK_ONLY_US      5000000 /* after so long a client does nothing else until it knows */
 #define BACK_OFF_US      5000
 #define BACK_OFF_DOUBLES 7 /* to 640 ms */
 #define TRIES_MAX        12
@@ -141,6 +142,15 @@ void load_ask(struct load_client *c, bool all)
     }
 }
 
+/* Outcomes are not kept for ever. */
+static bool has_waited_long(const struct load_client *c)
+{
+    for (size_t i = 0; i < c->unknown_n; i++)
+        if (chaos_now_us() - c->unknown[i].since_us > ASK_ONLY_US)
+            return true;
+    return false;
+}
+
 /* ---- life and death ---- */
 
 /* False: it is dead for now. */
@@ -234,6 +244,10 @@ void *load_client_main(void *arg)
             continue;
         }
         load_ask(c, false);
+        if (has_waited_long(c)) {
+            chaos_sleep_us(BACK_OFF_US);
+            continue;
+        }
         struct prng before = c->prng;
         assent_status status = c->load->work->step(c);
         if (is_dead(c))

@@ -172,8 +172,9 @@ static void remember_unknown(struct load_client *c, const assent_txid *id, uint3
         c->unknown_cap = c->unknown_cap == 0 ? 8 : 2 * c->unknown_cap;
         c->unknown = xrealloc(c->unknown, c->unknown_cap * sizeof *c->unknown);
     }
+    uint64_t at_us = chaos_now_us();
     c->unknown[c->unknown_n++] = (struct load_unknown){
-        .txid = *id, .op = op, .told = told, .next_us = chaos_now_us() + ASK_FIRST_US};
+        .txid = *id, .op = op, .told = told, .since_us = at_us, .next_us = at_us + ASK_FIRST_US};
 }
 
 static void end_operation(struct load_client *c, uint32_t op, assent_status status, assent_ts ts)

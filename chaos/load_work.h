@@ -77,7 +77,7 @@ struct load_unknown {
     assent_txid txid;
     uint32_t op;
     size_t told;
-    uint64_t next_us; /* when to ask again */
+    uint64_t since_us, next_us; /* when to ask again */
     uint32_t tries;
 };
 

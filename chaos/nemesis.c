@@ -29,9 +29,21 @@ void nemesis_say(struct nemesis *n, const struct active *a, const char *format, 
     va_end(args);
 }
 
+/* Whether it hits the only coordinator, without which nobody commits anything. */
+static bool hits_the_leader(const struct cluster *c, const struct planned *p)
+{
+    const struct cluster_node *leader = cluster_node(c, c->coordinator[0]);
+    if (c->coordinators > 1)
+        return false;
+    return p->node != PLAN_NOWHERE ? c->node[p->node].id == leader->id
+                                   : p->datacenter == leader->datacenter;
+}
+
 static uint32_t datacenters_of(const struct nemesis *n, const struct planned *p)
 {
     const struct cluster *c = n->site->cluster;
+    if (hits_the_leader(c, p))
+        return (UINT32_C(1) << c->datacenters) - 1;
     if (p->node != PLAN_NOWHERE)
         return UINT32_C(1) << c->node[p->node].datacenter;
     if (p->datacenter != PLAN_NOWHERE)

@@ -438,6 +438,7 @@ json_t *report_json(const struct result *r)
         scenario_json(r), "faults_us", at(r, r->faults_us), "heal_us", at(r, r->heal_us),
         "settled_us", at(r, r->settled_us), "end_us", at(r, r->end_us), "totals",
         counts_json(&p->all), "left_out", (json_int_t)samples_left_out(r->samples));
+    json_object_set_new(out, "interrupted", json_boolean(r->interrupted));
     json_object_set_new(out, "judgements", judgements_json(r));
     json_object_set_new(out, "faults", faults_json(r));
     json_object_set_new(out, "phases", phases_json(p));

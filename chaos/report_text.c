@@ -67,6 +67,8 @@ static void print_head(const struct result *r, FILE *out)
     fprintf(out, "scenario %s, seed %" PRIu64 ": %d datacenters, %d coordinator%s, %d fault%s\n",
             s->name, s->seed, s->datacenters, s->coordinators, s->coordinators == 1 ? "" : "s",
             r->faults, r->faults == 1 ? "" : "s");
+    if (r->interrupted)
+        fprintf(out, "Interrupted by a signal: the verdict is about what was done until then.\n");
 }
 
 static void print_judgements(const struct result *r, FILE *out)

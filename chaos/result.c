@@ -21,13 +21,21 @@ static bool must_cross(const struct result *r, const struct fault *f)
     return (there & (there - 1)) != 0;
 }
 
+static bool has_keys(const struct scenario *s, uint32_t datacenters)
+{
+    for (int i = 0; i < s->loads; i++)
+        if ((s->load[i].in & datacenters) != 0)
+            return true;
+    return false;
+}
+
 static bool affected(const struct result *r, const struct fault *f, const struct sample *s)
 {
     if (must_cross(r, f) && !result_crosses(s))
         return false;
     if (f->kind == FAULT_LOST)
         return ((s->participants_in | (1u << s->datacenter)) & f->datacenters) == 0;
-    return (s->participants_in & f->datacenters) != 0;
+    return (s->participants_in & f->datacenters) != 0 || !has_keys(r->scenario, f->datacenters);
 }
 
 /* `sample` in the order of end_us: so the first that fits is the one that ended first. */

@@ -9,8 +9,9 @@
 struct result {
     const struct scenario *scenario;
     char command[1024]; /* that does the same run again */
-    uint64_t begin_us, faults_us, heal_us, settled_us,
-        end_us; /* settled FAULT_NEVER: it never was */
+    uint64_t begin_us, faults_us, heal_us, end_us;
+    uint64_t settled_us; /* FAULT_NEVER: it never was */
+    bool interrupted;    /* a signal ended the load early */
     int faults;
     struct fault *fault; /* times to unblock filled in by result_measure() */
     struct samples *samples;
@@ -22,7 +23,8 @@ struct result {
 /* Fills in next_commit_us and no_doubt_us of every fault, from its beginning:
  *
  * - next_commit: to the end of the first commit that began after it, crosses datacenters and has a
- *   participant in those of the fault. For datacenters lost for good: among the others.
+ *   participant in those of the fault, if any load has keys there. For datacenters lost for good:
+ *   among the others.
  * - no_doubt: to the first look from which on, for longer than doubt can last without being
  * noticed, every node answers that is not lost, and nothing is in doubt that was so when the fault
  * began or is so for longer than a participant waits before it asks. (Under load something is

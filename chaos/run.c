@@ -29,6 +29,7 @@ struct run {
     struct loads *loads;
     struct nemesis *nemesis;
     assent *observer;
+    uint64_t commits, aborts, unknown; /* so far, for the line of progress */
     pthread_t looker;
     bool looks;
     atomic_bool stop_looking;
@@ -90,8 +91,10 @@ static void show_progress(struct run *r)
     uint64_t commits, aborts, unknown;
     int in_doubt;
     char faults[512] = "";
-    static bool wiped;
     samples_progress(r->result->samples, &commits, &aborts, &unknown, &in_doubt);
+    r->commits += commits;
+    r->aborts += aborts;
+    r->unknown += unknown;
     if (r->options->quiet)
         return;
     int active = r->nemesis == NULL ? 0 : nemesis_active(r->nemesis, faults, sizeof faults);
@@ -101,11 +104,10 @@ static void show_progress(struct run *r)
     uint64_t second = (chaos_now_us() - r->result->begin_us) / SECOND_US;
     if (!terminal && second % 10 != 0)
         return;
-    wiped = terminal;
     fprintf(stderr,
             "%s%4" PRIu64 " s  commits %-6" PRIu64 " aborts %-5" PRIu64 " unknown %-3" PRIu64
             " in doubt %-4d %d fault%s%s%.60s%s",
-            wiped ? "\r\033[K" : "", second, commits, aborts, unknown, in_doubt, active,
+            terminal ? "\r\033[K" : "", second, r->commits, r->aborts, r->unknown, in_doubt, active,
             active == 1 ? "" : "s", active == 0 ? "" : ": ", faults, terminal ? "" : "\n");
 }
 
@@ -144,8 +146,7 @@ static bool begin(struct run *r)
     if (r->site == NULL)
         return false;
     if (!site_wait_ready(r->site, READY_US)) {
-        fprintf(stderr, "chaos: not every node of %s answers after %d s: see the logs there\n", dir,
-                (int)(READY_US / SECOND_US));
+        fprintf(stderr, "chaos: the cluster in %s did not become ready: see the logs there\n", dir);
         return false;
     }
     measure_links(r);
@@ -189,6 +190,7 @@ static void run_load(struct run *r)
     keep_faults(r);
     out->heal_us = chaos_now_us();
     wait_until(r, out->heal_us + RECOVERY_US);
+    out->interrupted = interrupted != 0;
     loads_stop(r->loads);
 }
 
@@ -213,7 +215,7 @@ static void wait_for_signal(const struct run *r)
 {
     fprintf(stderr, "The cluster in %s stays up until Ctrl-C.\n", r->site->dir);
     while (!interrupted)
-        pause();
+        chaos_sleep_us(LOOK_EVERY_US);
 }
 
 bool run_scenario(const struct scenario *scenario, const struct run_options *options,
@@ -253,8 +255,10 @@ bool run_scenario(const struct scenario *scenario, const struct run_options *opt
     stop_looking(&r);
     assent_close(r.observer);
     loads_free(r.loads);
-    if (!good)
+    if (!good) {
         site_stop(r.site);
+        rmdir(options->dir); /* stays if there is something in it */
+    }
     site_free(r.site);
     return good;
 }

@@ -15,12 +15,13 @@ struct run_args {
     struct run_options options;
 };
 
-/* Ends the process with status 64 after saying what is wrong; `doc` for --help. */
+/* Ends the process with status 64 after saying what is wrong; `doc` for --help. A scenario must be
+ * named unless out->file is one already. */
 void run_args_parse(struct run_args *out, const char *doc, int argc, char **argv);
 /* The scenario that they name, changed as they say. 0, or an exit status after saying why. */
 int run_args_scenario(struct run_args *a, struct scenario *out);
-/* The command that runs the same again. */
-void run_args_command(const struct run_args *a, const struct scenario *s, char *out,
-                      size_t out_size);
+/* The command, "run" or "compare", that runs the same again. */
+void run_args_command(const struct run_args *a, const char *command, const struct scenario *s,
+                      char *out, size_t out_size);
 
 #endif

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,17 +17,20 @@
 #include "runtime/cluster.h"
 
 #define WHY_BYTES 512
+#define SHIPPED   "calm, mix, long, lost-leader, outage"
 
 enum { OPTION_PLANT = 0x100, OPTION_RTT };
 
 static const struct argp_option options[] = {
-    {"seed", 's', "NUMBER", 0, "Of faults and operations (default: by chance; it is shown)", 0},
+    {"seed", 's', "NUMBER", 0,
+     "Of faults and operations (default: the scenario's, or by chance; it is shown)", 0},
     {"duration", 't', "TIME", 0, "Of the load, such as 60s (default: the scenario's)", 0},
-    {"clients", 'n', "NUMBER", 0, "Of all workloads together (default: the scenario's)", 0},
+    {"clients", 'n', "NUMBER", 0,
+     "Of all workloads together, at least one each (default: the scenario's)", 0},
     {"rtt-matrix", OPTION_RTT, "FILE", 0, "CSV of round trips between datacenters, in ms", 0},
     {"dir", 'd', "DIR", 0,
-     "For cluster, histories and reports; must not exist (default "
-     "chaos-SCENARIO-SEED)",
+     "For cluster, histories and reports; must not exist (default: named after "
+     "scenario and seed)",
      0},
     {"keep", 'k', NULL, 0, "Leave the cluster up afterwards, until Ctrl-C", 0},
     {"quiet", 'q', NULL, 0, "No progress, only the end", 0},
@@ -86,8 +90,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_NO_ARGS:
         if (a->file == NULL)
-            argp_error(state, "which scenario? A file, or one of: mix, long, calm, lost-leader, "
-                              "one-coordinator");
+            argp_error(state, "which scenario? A file, or one of: " SHIPPED);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -96,7 +99,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 void run_args_parse(struct run_args *out, const char *doc, int argc, char **argv)
 {
-    const struct argp argp = {options, parse, "SCENARIO", doc, NULL, NULL, NULL};
+    const char *scenario = out->file == NULL ? "SCENARIO" : "[SCENARIO]";
+    const struct argp argp = {options, parse, scenario, doc, NULL, NULL, NULL};
     char *name = argv[0];
     static char full[64];
     snprintf(full, sizeof full, "assent-chaos %s", name);
@@ -105,12 +109,18 @@ void run_args_parse(struct run_args *out, const char *doc, int argc, char **argv
     argv[0] = name;
 }
 
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
 /* A path, or the name of a scenario that came with the program. */
 static bool find_scenario(const char *text, char *out, size_t out_size)
 {
     char program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (strchr(text, '/') != NULL || access(text, R_OK) == 0 || n < 0) {
+    if (strchr(text, '/') != NULL || is_file(text) || n < 0) {
         snprintf(out, out_size, "%s", text);
         return true;
     }
@@ -123,7 +133,7 @@ static bool find_scenario(const char *text, char *out, size_t out_size)
         static const char *const places[] = {"share/assent/scenarios", "chaos/scenarios"};
         for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
             snprintf(out, out_size, "%s/%s/%s.yaml", program, places[i], text);
-            if (access(out, R_OK) == 0)
+            if (is_file(out))
                 return true;
         }
     }
@@ -156,7 +166,9 @@ int run_args_scenario(struct run_args *a, struct scenario *out)
 {
     char path[PATH_MAX * 2], why[WHY_BYTES];
     if (!find_scenario(a->file, path, sizeof path)) {
-        fprintf(stderr, "assent-chaos: %s: there is no such file, and no scenario of that name\n",
+        fprintf(stderr,
+                "assent-chaos: %s: there is no such file, and no scenario of that name: those that "
+                "came with it are " SHIPPED "\n",
                 a->file);
         return EX_USAGE;
     }
@@ -164,7 +176,10 @@ int run_args_scenario(struct run_args *a, struct scenario *out)
         fprintf(stderr, "assent-chaos: %s\n", why);
         return EX_USAGE;
     }
-    out->seed = a->has_seed ? a->seed : seed_by_chance();
+    if (a->has_seed)
+        out->seed = a->seed;
+    else if (out->seed == 0)
+        out->seed = seed_by_chance();
     if (a->duration_ms > 0)
         out->duration_ms = a->duration_ms;
     if (a->clients > 0)
@@ -176,16 +191,18 @@ int run_args_scenario(struct run_args *a, struct scenario *out)
     return 0;
 }
 
-void run_args_command(const struct run_args *a, const struct scenario *s, char *out,
-                      size_t out_size)
+void run_args_command(const struct run_args *a, const char *command, const struct scenario *s,
+                      char *out, size_t out_size)
 {
-    char clients[32] = "", rtt[PATH_MAX + 16] = "";
+    char clients[32] = "", rtt[PATH_MAX + 16] = "", plant[64] = "";
     if (a->clients > 0)
         snprintf(clients, sizeof clients, " --clients %d", a->clients);
     if (a->rtt_file != NULL)
         snprintf(rtt, sizeof rtt, " --rtt-matrix %s", a->rtt_file);
-    snprintf(out, out_size, "assent-chaos run %s --seed %llu --duration %ums%s%s", a->file,
-             (unsigned long long)s->seed, s->duration_ms, clients, rtt);
+    if (a->options.plant != NULL)
+        snprintf(plant, sizeof plant, " --plant %.40s", a->options.plant);
+    snprintf(out, out_size, "assent-chaos %s %s --seed %llu --duration %ums%s%s%s", command,
+             a->file, (unsigned long long)s->seed, s->duration_ms, clients, rtt, plant);
 }
 
 static void write_reports(const struct result *r)
@@ -222,7 +239,7 @@ int run_main(int argc, char **argv)
         result_free(&result);
         return 2;
     }
-    run_args_command(&args, &scenario, result.command, sizeof result.command);
+    run_args_command(&args, "run", &scenario, result.command, sizeof result.command);
     report_print(&result, stdout);
     write_reports(&result);
     rc = result_exit_status(&result);

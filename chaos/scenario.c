@@ -10,7 +10,6 @@
 #include "wire/text.h"
 
 #define FILE_BYTES_MAX (1u << 20)
-#define SEED_DEFAULT   1
 #define CALM_MS        10000
 #define SETTLE_MS      60000
 #define COORDINATORS   3
@@ -121,7 +120,6 @@ static bool read_top(struct reading *r)
 {
     const struct scenario_document *d = r->doc;
     struct scenario *s = r->s;
-    s->seed = SEED_DEFAULT;
     if (d->seed != NULL && !number_of(d->seed, UINT64_MAX, &s->seed))
         return complain(r->c, KEY_SEED, -1, "seed \"%.40s\" is not a whole number", d->seed);
     s->calm_ms = CALM_MS;

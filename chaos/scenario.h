@@ -52,7 +52,7 @@ struct scenario_fault {
 
 struct scenario {
     char name[NAME_BYTES_MAX + 1];
-    uint64_t seed;
+    uint64_t seed;        /* 0: by chance */
     uint32_t calm_ms;     /* before the first fault */
     uint32_t duration_ms; /* of load in all, calm_ms included */
     uint32_t settle_ms;   /* bound on the time after it until nothing is in doubt */

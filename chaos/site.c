@@ -351,12 +351,26 @@ static bool all_ready(const struct site *s, assent *observer)
     return good;
 }
 
+/* A node that has ended will not become ready. */
+static bool all_run(struct site *s)
+{
+    for (int i = 0; i < s->nodes; i++) {
+        if (node_is_lost(s, i) || process_alive(&s->process[i]))
+            continue;
+        fprintf(stderr, "assent-chaos: %s has ended: see %s/log\n", s->process[i].name,
+                s->process[i].data_dir);
+        return false;
+    }
+    return true;
+}
+
 bool site_wait_ready(struct site *s, uint64_t bound_us)
 {
     uint64_t end_us = chaos_now_us() + bound_us;
     assent *observer = site_observer(s);
     bool good = false;
-    while (observer != NULL && !(good = all_ready(s, observer)) && chaos_now_us() < end_us)
+    while (observer != NULL && !(good = all_ready(s, observer)) && all_run(s) &&
+           chaos_now_us() < end_us)
         chaos_sleep_us(LOOK_AGAIN_US);
     assent_close(observer);
     return good;

@@ -35,7 +35,8 @@ void chaos_sleep_us(uint64_t us);
  * every datacenter; and those of `assent init`. The client "app" may do everything. */
 struct site *site_open(const struct scenario *scenario, const char *dir);
 /* Until every node that is not lost answers and is ready: connected to all others that are not
- * lost, with room on its disk. False after the bound. */
+ * lost, with room on its disk. False after the bound, or once one has ended, with a line on stderr.
+ */
 bool site_wait_ready(struct site *s, uint64_t bound_us);
 /* A client in a datacenter, whose every byte goes through the links; NULL after a line on stderr.
  * Any thread. */

@@ -82,7 +82,6 @@
     X(SESSION_IGNORES_TOKEN, "a session reads whatever needs no waiting")                          \
     X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
     X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
-    X(PRUNED_ANSWERED, "a snapshot is read after its versions are gone")                           \
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \
@@ -95,6 +94,7 @@
     X(WRITE_ERROR_IGNORED, "a failed write of the tail counts as a success")                       \
     X(DISK_FULL_IS_OK, "jobs that a full disk has refused are reported as done")                   \
     X(TAIL_SUM_NOT_CHECKED, "a torn or damaged entry of the tail is believed")                     \
+    X(DAMAGE_IS_IGNORED, "a start that finds its log damaged goes on with what is left of it")     \
     X(PAGE_SUM_NOT_CHECKED, "a damaged page of the database is believed")                          \
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \

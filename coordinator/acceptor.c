@@ -52,8 +52,7 @@ static struct msg *accepted0_msg(const struct txn *t)
     struct msg *m = msg_new(MSG_ACCEPTED, &t->head);
     m->accepted.participants = t->participants;
     for (int i = 0; i < t->participants.n; i++)
-        if (t->accepted[i].ballot.round == 0)
-            m->accepted.votes[i] = t->accepted[i].vote;
+        m->accepted.votes[i] = t->accepted[i].vote; /* nothing is promised: all are of ballot 0 */
     return m;
 }
 
@@ -80,7 +79,7 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
 {
     const struct msg_vote *v = &e->msg->vote;
     int i = participants_index(&v->participants, e->from.node);
-    if (i < 0 || v->vote.kind == VOTE_NONE)
+    if (i < 0 || v->vote.kind == VOTE_NONE || v->one_phase != (txid_route(&t->head.txid) != 0))
         return;
     if (acceptor_forgotten(c, t))
         return;
@@ -93,10 +92,8 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
             send_decide(c, t, e->from.node);
         return;
     }
-    bool leading = t->state == TXN_COLLECTING || t->state == TXN_ONE_PHASE;
-    if (v->one_phase || txid_route(&t->head.txid) != 0) {
-        /* one that is only asked about gets its answer by asking */
-        if (t->lead != NULL && (leading || t->state == TXN_ONE_ASKING))
+    if (v->one_phase) {
+        if (t->lead != NULL) /* one that is only asked about gets its answer by asking */
             leader_vote(c, t, i, e->msg);
         return;
     }
@@ -107,7 +104,7 @@ void acceptor_vote(struct coordinator *c, const struct event *e, struct txn *t)
             reject(c, t, t->head.home.node, (struct ballot){0});
         return;
     }
-    if (leading)
+    if (t->state == TXN_COLLECTING)
         leader_vote(c, t, i, e->msg);
     else
         accept_vote(c, t, i, &v->vote);

@@ -254,7 +254,7 @@ static void start_decisions(struct coordinator *c)
 {
     struct txn *t, *next;
     TAILQ_FOREACH_SAFE (t, &c->open, link, next) {
-        if (t->state != TXN_KNOWN || t->participants.n == 0 || t->whole_abort)
+        if (t->participants.n == 0 || t->whole_abort)
             continue;
         struct outcome outcome = {.kind = OUTCOME_COMMITTED};
         for (int i = 0; i < t->participants.n; i++) {
@@ -527,15 +527,14 @@ static void on_stored(struct coordinator *c, const struct event_stored *s)
     if (t->storing > 0)
         t->storing--;
     if (s->kind == RECORD_FINISHED) {
-        if (t->state == TXN_FINISHED && t->outcome.kind == OUTCOME_NONE)
+        if (t->outcome.kind == OUTCOME_NONE)
             txn_remove(c, t);
     } else if (s->kind == RECORD_PROMISE) {
         recovery_own_promise_stored(c, t, s->ballot);
-    } else if (s->kind == RECORD_ACCEPT) {
-        if (s->ballot.round == 0)
-            leader_own_accept_stored(c, t);
-        else
-            recovery_accepted(c, t, s->ballot, c->self_index);
+    } else if (s->ballot.round == 0) {
+        leader_own_accept_stored(c, t);
+    } else {
+        recovery_accepted(c, t, s->ballot, c->self_index);
     }
 }
 

@@ -171,8 +171,6 @@ void leader_peer_up(struct coordinator *c, struct txn *t, node_id node)
 static void leader_try_decide(struct coordinator *c, struct txn *t)
 {
     struct outcome outcome = {.kind = OUTCOME_COMMITTED};
-    if (t->state != TXN_COLLECTING)
-        return;
     for (int i = 0; i < t->participants.n - MUTANT(LAST_VOTE_NOT_AWAITED); i++) {
         const struct lead_part *p = &t->lead->part[i];
         int accepted = __builtin_popcountll(p->acceptors) + MUTANT(F_ACCEPTANCES);
@@ -200,10 +198,16 @@ static void take_vote(struct coordinator *c, struct txn *t, int i, const struct 
     p->results = blob_ref(v->results);
     p->breakdown = (struct breakdown){all > there ? all - there : 0, v->lock_wait_us, v->sync_us};
     t->lead->last_vote_us = c->now_us;
-    if (v->vote.kind == VOTE_ABORTED && t->lead->culprit == 0) {
+    if (v->vote.kind == VOTE_ABORTED) { /* the first one decides */
         t->lead->culprit = t->participants.id[i];
         t->lead->detail = blob_ref(v->detail);
     }
+}
+
+static void count_own_accept(struct coordinator *c, struct txn *t)
+{
+    for (int i = 0; i < t->participants.n; i++)
+        t->lead->part[i].acceptors |= UINT64_C(1) << c->self_index;
 }
 
 /* The leader's own acceptor writes one record, when the last vote is in (4.2, step 3). */
@@ -215,10 +219,9 @@ static void accept_all(struct coordinator *c, struct txn *t)
             return;
         votes[i] = t->lead->part[i].vote;
     }
-    t->lead->accept_emitted = true;
     acceptor_accept0(c, t, votes);
     if (MUTANT(OWN_ACCEPT_AT_ONCE))
-        leader_own_accept_stored(c, t);
+        count_own_accept(c, t);
 }
 
 void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *m)
@@ -227,15 +230,15 @@ void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *
     if (t->lead->part[i].vote.kind != VOTE_NONE)
         return; /* the identical vote again */
     take_vote(c, t, i, v);
-    if (v->vote.kind == VOTE_ABORTED || t->state == TXN_ONE_PHASE) {
+    bool alone = txid_route(&t->head.txid) != 0; /* its vote is the outcome, however late */
+    if (v->vote.kind == VOTE_ABORTED || alone) {
         struct outcome outcome = {.kind = OUTCOME_ABORTED, .reason = v->vote.reason};
         if (v->vote.kind == VOTE_PREPARED)
             outcome = (struct outcome){.kind = OUTCOME_COMMITTED, .commit_ts = v->vote.prepare_ts};
         txn_decided(c, t, outcome, true);
         return;
     }
-    if (!t->lead->accept_emitted)
-        accept_all(c, t);
+    accept_all(c, t);
     leader_try_decide(c, t);
 }
 
@@ -260,10 +263,9 @@ void leader_accepted(struct coordinator *c, struct txn *t, const struct msg *m, 
 
 void leader_own_accept_stored(struct coordinator *c, struct txn *t)
 {
-    if (t->state != TXN_COLLECTING || !t->lead->accept_emitted)
+    if (t->state != TXN_COLLECTING)
         return;
-    for (int i = 0; i < t->participants.n; i++)
-        t->lead->part[i].acceptors |= UINT64_C(1) << c->self_index;
+    count_own_accept(c, t);
     leader_try_decide(c, t);
 }
 

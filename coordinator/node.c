@@ -78,22 +78,34 @@ static void check_epoch(void *arg, const struct coordinator_view *view)
         check->foreign = view->head.epoch;
 }
 
-static bool node_open(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
-                      size_t why_size)
+static assent_status load(struct coordinator_node *n, const struct node_start *start)
+{
+    struct sqlite3 *db = log_store_db(start->store);
+    const struct record watermark = {.kind = RECORD_WATERMARK, .ts = start->recovered.watermark};
+    uint64_t newest_ms;
+    assent_status status = coordinator_store_newest_ms(n->store, db, &newest_ms);
+    if (status != ASSENT_OK)
+        return status;
+    coordinator_restore(n->core, &watermark);
+    coordinator_restored_until(n->core, newest_ms);
+    return coordinator_store_each(n->store, db, restore, n);
+}
+
+static assent_status node_open(void *arg, const struct node_start *start, uint32_t *in_doubt,
+                               char *why, size_t why_size)
 {
     struct coordinator_node *n = arg;
-    struct sqlite3 *db = log_store_db(start->store);
     struct epoch_check check = {.cluster = start->cluster};
-    const struct record watermark = {.kind = RECORD_WATERMARK, .ts = start->recovered.watermark};
     n->core = core_new(start);
-    coordinator_restore(n->core, &watermark);
-    coordinator_restored_until(n->core, coordinator_store_newest_ms(n->store, db));
-    if (coordinator_store_each(n->store, db, restore, n) != ASSENT_OK) {
+    assent_status status = load(n, start);
+    if (status == ASSENT_STORAGE)
+        snprintf(why, why_size, "the database cannot be read: mend its disk and start again");
+    else if (status != ASSENT_OK)
         snprintf(why, why_size,
                  "a record in the log is damaged; replace this node "
                  "(docs/operations.md), do not edit its database");
-        return false;
-    }
+    if (status != ASSENT_OK)
+        return status;
     coordinator_each(n->core, check_epoch, &check);
     if (check.foreign != 0) {
         snprintf(
@@ -102,10 +114,10 @@ static bool node_open(void *arg, const struct node_start *start, uint32_t *in_do
             "the cluster file is of epoch %u: start all nodes with the old cluster file until "
             "they are decided",
             check.undecided, check.foreign, start->cluster->epoch);
-        return false;
+        return ASSENT_CONFIG;
     }
     *in_doubt = check.undecided;
-    return true;
+    return ASSENT_OK;
 }
 
 static void node_close(void *arg)

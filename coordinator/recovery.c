@@ -150,8 +150,7 @@ void recovery_start(struct coordinator *c, struct txn *t)
 {
     if (txid_route(&t->head.txid) != 0) {
         /* the only participant decides: it answers, or remembers the abort first */
-        if (t->state == TXN_ONE_PHASE)
-            txn_move(t, TXN_ONE_ASKING);
+        txn_move(t, TXN_ONE_ASKING);
         recovery_timer(c, t);
         return;
     }

@@ -250,8 +250,6 @@ void settle_decided(struct coordinator *c, struct txn *t, node_id participant)
 void settle_forget_flush(struct coordinator *c)
 {
     timer_clear(&c->timers, &c->forget_timer);
-    if (c->forget_n == 0)
-        return;
     struct msg *m = msg_new(MSG_FORGET, NULL);
     m->forget.n = c->forget_n;
     m->forget.entry = xcalloc(c->forget_n, sizeof *m->forget.entry);
@@ -369,13 +367,14 @@ void settle_ask_old(struct coordinator *c)
             continue;
         }
         for (int i = 0; i < t->participants.n; i++) {
-            if ((t->settled >> i & 1) != 0)
-                continue;
+            node_id id = t->participants.id[i];
+            if ((t->settled >> i & 1) != 0 || c->up[id] == 0)
+                continue; /* who is away must not use up the batch */
             struct msg *m = msg_new(MSG_SETTLE_ASK, NULL);
             m->settle_ask.n = 1;
             m->settle_ask.txid = xcalloc(1, sizeof *m->settle_ask.txid);
             m->settle_ask.txid[0] = t->head.txid;
-            coordinator_send(c, t->participants.id[i], m);
+            coordinator_send(c, id, m);
             n++;
         }
     }

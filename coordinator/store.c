@@ -264,52 +264,69 @@ assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlit
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? ASSENT_OK : ASSENT_STORAGE;
 }
 
+/* After a read that failed: by the system's fault, so that the next start may be able to? */
+static assent_status read_failed(struct sqlite3 *db)
+{
+    int rc = sqlite3_extended_errcode(db);
+    return (rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_DATA ? ASSENT_STORAGE : ASSENT_CORRUPT;
+}
+
+static bool row_each(sqlite3_stmt *stmt, bool (*each)(void *arg, const struct record *record),
+                     void *arg)
+{
+    struct record record = {.kind = RECORD_ACCEPT};
+    if (sqlite3_column_bytes(stmt, 0) != TXID_BYTES)
+        return false;
+    memcpy(record.txid.b, sqlite3_column_blob(stmt, 0), TXID_BYTES);
+    record.body =
+        blob_new(bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1)));
+    bool good = each(arg, &record);
+    blob_unref(record.body);
+    return good;
+}
+
 assent_status coordinator_store_each(struct coordinator_store *s, struct sqlite3 *db,
                                      bool (*each)(void *arg, const struct record *record),
                                      void *arg)
 {
     sqlite3_stmt *stmt = NULL;
-    bool good = prepare(db, &stmt, "SELECT txid, body FROM transactions") == SQLITE_OK;
-    int rc = SQLITE_DONE;
-    while (good && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct record record = {.kind = RECORD_ACCEPT};
-        const void *txid = sqlite3_column_blob(stmt, 0);
-        good = sqlite3_column_bytes(stmt, 0) == TXID_BYTES;
-        if (!good)
-            break;
-        memcpy(record.txid.b, txid, TXID_BYTES);
-        record.body =
-            blob_new(bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1)));
-        good = each(arg, &record);
-        blob_unref(record.body);
-    }
-    sqlite3_finalize(stmt);
     struct replayed *r;
+    assent_status status = ASSENT_OK;
+    int rc = prepare(db, &stmt, "SELECT txid, body FROM transactions");
+    while (status == ASSENT_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        status = row_each(stmt, each, arg) ? ASSENT_OK : ASSENT_CORRUPT;
+    if (status == ASSENT_OK && rc != SQLITE_DONE)
+        status = read_failed(db);
+    sqlite3_finalize(stmt);
     TAILQ_FOREACH (r, &s->replayed, link)
-        good = good && each(arg, &r->record);
+        if (status == ASSENT_OK && !each(arg, &r->record))
+            status = ASSENT_CORRUPT;
     replayed_free(s);
-    return good && rc == SQLITE_DONE ? ASSENT_OK : ASSENT_CORRUPT;
+    return status;
 }
 
-static uint64_t newest_of(struct sqlite3 *db, const char *sql)
+/* `sql` gives one row: the greatest txid, or NULL where there is none. */
+static assent_status newest_of(struct sqlite3 *db, const char *sql, uint64_t *ms)
 {
     sqlite3_stmt *stmt = NULL;
     struct txid txid;
-    uint64_t ms = 0;
-    if (prepare(db, &stmt, sql) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-        sqlite3_column_bytes(stmt, 0) == TXID_BYTES) {
+    assent_status status = ASSENT_OK;
+    if (prepare(db, &stmt, sql) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
+        status = read_failed(db);
+    else if (sqlite3_column_bytes(stmt, 0) == TXID_BYTES) {
         memcpy(txid.b, sqlite3_column_blob(stmt, 0), TXID_BYTES);
-        ms = txid_ms(&txid);
+        *ms = txid_ms(&txid) > *ms ? txid_ms(&txid) : *ms;
     }
     sqlite3_finalize(stmt);
-    return ms;
+    return status;
 }
 
-uint64_t coordinator_store_newest_ms(struct coordinator_store *s, struct sqlite3 *db)
+assent_status coordinator_store_newest_ms(struct coordinator_store *s, struct sqlite3 *db,
+                                          uint64_t *ms)
 {
-    uint64_t newest = s->newest_ms, ms;
-    ms = newest_of(db, "SELECT max(txid) FROM outcomes");
-    newest = ms > newest ? ms : newest;
-    ms = newest_of(db, "SELECT max(txid) FROM transactions");
-    return ms > newest ? ms : newest;
+    *ms = s->newest_ms;
+    assent_status status = newest_of(db, "SELECT max(txid) FROM outcomes", ms);
+    if (status == ASSENT_OK)
+        status = newest_of(db, "SELECT max(txid) FROM transactions", ms);
+    return status;
 }

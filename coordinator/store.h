@@ -25,11 +25,14 @@ assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlit
                                        const struct txid *txid, bool *found, struct record *out);
 
 /* At start, after log_store_open: calls back for every record that is not settled and for those
- * replayed, in log order. */
+ * replayed, in log order. ASSENT_STORAGE: not all could be read; ASSENT_CORRUPT: one is damaged, or
+ * each() has returned false. */
 assent_status coordinator_store_each(struct coordinator_store *s, struct sqlite3 *db,
                                      bool (*each)(void *arg, const struct record *record),
                                      void *arg);
-/* The greatest time of any txid in tables and log; 0 when there is none. */
-uint64_t coordinator_store_newest_ms(struct coordinator_store *s, struct sqlite3 *db);
+/* The greatest time of any txid in tables and log; 0 when there is none. ASSENT_STORAGE or
+ * ASSENT_CORRUPT: it cannot be read, and may be any. */
+assent_status coordinator_store_newest_ms(struct coordinator_store *s, struct sqlite3 *db,
+                                          uint64_t *ms);
 
 #endif

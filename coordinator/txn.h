@@ -66,8 +66,7 @@ struct lead {
     uint64_t placement_hash;
     struct client_name client;
     hlc_ts ts;
-    bool accept_emitted; /* the own acceptance, one record for all votes */
-    struct blob *detail; /* of the first abort vote */
+    struct blob *detail; /* of the abort vote */
     node_id culprit;
     struct lead_part part[]; /* one per participant */
 };

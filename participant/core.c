@@ -219,8 +219,7 @@ void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
     hlc_merge(&p->clock, ceiling);
     p->ceiling_emitted = p->ceiling_durable = ceiling;
     p->floor = p->floor_emitted = floor;
-    if (newest_txid_ms + 1 > p->memory_floor_ms)
-        p->memory_floor_ms = newest_txid_ms + 1;
+    p->memory_floor_ms = newest_txid_ms + 1;
 }
 
 static void set_time(struct participant *p, uint64_t now_us, uint64_t wall_ms)
@@ -329,7 +328,7 @@ static void on_loaded(struct participant *p, const struct event *e)
     const struct txid txid = e->loaded.txid;
     const struct tx_head *head = stash_head(p->stash, &txid);
     const struct record *r = e->loaded.record;
-    if (r != NULL && head != NULL && branch_find(p, &txid) == NULL) {
+    if (r != NULL && head != NULL) { /* with messages kept for it, it is not in memory */
         struct branch *b = branch_add(p, head);
         b->outcome_durable = true;
         if (r->kind == RECORD_COMMITTED)
@@ -373,7 +372,7 @@ static void on_stored(struct participant *p, const struct event_stored *s)
         return;
     if (s->kind == RECORD_PREPARED || s->kind == RECORD_APPLIED)
         prepare_stored(p, b, s);
-    else if (s->kind == RECORD_COMMITTED || s->kind == RECORD_ABORTED)
+    else
         decide_stored(p, b, s);
 }
 

@@ -150,9 +150,8 @@ static void answer_outcome(struct participant *p, const struct branch *b, node_i
 void decide_stored(struct participant *p, struct branch *b, const struct event_stored *s)
 {
     (void)s;
-    if (b->state == BRANCH_ABORTED) {
-        if (b->asked_outcome)
-            answer_outcome(p, b, b->abort_from);
+    if (b->state == BRANCH_ABORTED) { /* the abort that outcome_message made durable */
+        answer_outcome(p, b, b->abort_from);
         b->asked_outcome = false;
         return;
     }

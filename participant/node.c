@@ -125,23 +125,27 @@ static void restore(void *arg, const struct record *prepared)
         r->foreign = p.head.epoch;
 }
 
-static bool node_open(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
-                      size_t why_size)
+static assent_status node_open(void *arg, const struct node_start *start, uint32_t *in_doubt,
+                               char *why, size_t why_size)
 {
     struct participant_node *n = arg;
     struct restoring r = {.node = n, .cluster = start->cluster};
     const struct store_node *found = &start->recovered;
     hlc_ts from = found->ceiling > found->newest ? found->ceiling : found->newest;
+    uint64_t newest_ms = kv_store_newest_ms(n->kv, log_store_db(start->store));
     n->core = core_new(n, start);
-    participant_restored(n->core, from, found->watermark,
-                         kv_store_newest_ms(n->kv, log_store_db(start->store)));
+    if (newest_ms == UINT64_MAX) {
+        snprintf(why, why_size, "the database cannot be read: mend its disk and start again");
+        return ASSENT_STORAGE;
+    }
+    participant_restored(n->core, from, found->watermark, newest_ms);
     kv_store_each_prepared(n->kv, restore, &r);
     *in_doubt = r.in_doubt;
     if (r.damaged) {
         snprintf(why, why_size,
                  "a prepared record is damaged; replace this node "
                  "(docs/operations.md), do not edit its database");
-        return false;
+        return ASSENT_CORRUPT;
     }
     if (r.foreign != 0) {
         snprintf(
@@ -150,9 +154,9 @@ static bool node_open(void *arg, const struct node_start *start, uint32_t *in_do
             "cluster file is of epoch %u: start all nodes with the old cluster file until they "
             "are decided",
             r.in_doubt, r.foreign, start->cluster->epoch);
-        return false;
+        return ASSENT_CONFIG;
     }
-    return true;
+    return ASSENT_OK;
 }
 
 static void node_close(void *arg)

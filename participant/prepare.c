@@ -287,7 +287,7 @@ void prepare_timer(struct participant *p, struct branch *b)
 {
     if (b->state == BRANCH_PREPARED)
         in_doubt(p, b);
-    else if (b->state == BRANCH_LOCKING)
+    else
         vote_aborted(p, b, ASSENT_CONFLICT,
                      sentence("waited for locks until the transaction's deadline"));
 }

@@ -274,7 +274,7 @@ assent_status driver_open(const struct node_role *role, const struct disk *disk,
     if (!only_look)
         status = begin_incarnation(start, why, why_size);
     start->seed = (uint64_t)start->self->id << 32 | start->incarnation;
-    if (status == ASSENT_OK && !role->open(role->arg, start, in_doubt, why, why_size))
-        status = ASSENT_CONFIG;
+    if (status == ASSENT_OK)
+        status = role->open(role->arg, start, in_doubt, why, why_size);
     return status;
 }

@@ -30,9 +30,8 @@ struct driver {
 
 /* Opens the store, begins the next incarnation there, unless `only_look`, and builds the core.
  * `start` comes with cluster and self, and is filled in; start->store is open whenever it is not
- * NULL. The second status tells what failed when the first is not ASSENT_OK: FOREIGN, CORRUPT,
- * STORAGE of the store; CONFIG: the core refuses what the store holds. `why` as for
- * log_store_open. */
+ * NULL. A status other than ASSENT_OK is log_store_open's, or that of the role's open(). `why` as
+ * for log_store_open. */
 assent_status driver_open(const struct node_role *role, const struct disk *disk, const char *dir,
                           const uint8_t public_key[NOISE_KEY_BYTES], bool only_look,
                           struct node_start *start, uint32_t *in_doubt, char *why, size_t why_size);

@@ -32,10 +32,11 @@ struct node_role {
 
     /* before the storage thread starts */
     struct store_role (*store_role)(void *arg);
-    /* Builds the core from what the store holds; false with `why` (512 bytes) if damaged. in_doubt:
-     * how many transactions it found undecided. */
-    bool (*open)(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
-                 size_t why_size);
+    /* Builds the core from what the store holds; in_doubt: how many transactions it found
+     * undecided. With `why` (512 bytes) ASSENT_STORAGE: it could not be read; ASSENT_CORRUPT: it is
+     * damaged; ASSENT_CONFIG: it is of another coordinator set. */
+    assent_status (*open)(void *arg, const struct node_start *start, uint32_t *in_doubt, char *why,
+                          size_t why_size);
     void (*close)(void *arg);
 
     /* the core, on the loop thread */

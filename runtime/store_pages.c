@@ -1,5 +1,8 @@
-/* A file that is no database goes straight to the VFS below. A database file is ours, with the
- * other's behind it in the same allocation. One connection uses it, on one thread at a time.
+/* A database file and its write-ahead log are ours, with the file of the VFS below behind it in the
+ * same allocation; other files go straight there. One connection uses them, on one thread at a
+ * time. Of both, a write that a limit on file sizes or a quota refuses is a full disk: SQLite takes
+ * that for an I/O error, though nothing was written and it may work later. Only here it is known
+ * which write failed how.
  *
  * What a read may give back:
  *
@@ -14,6 +17,7 @@
  * page is in the log before the file grows, and found there until the page is in the file. */
 #include "runtime/store_pages.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdalign.h>
@@ -107,6 +111,15 @@ static int page_read(struct pages_file *f, uint8_t *page, uint32_t number)
     return rc == SQLITE_OK ? page_check(f, page, number) : rc;
 }
 
+/* ---- writing ---- */
+
+static int write_real(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+    errno = 0;
+    int rc = real(file)->pMethods->xWrite(real(file), data, len, at);
+    return rc == SQLITE_IOERR_WRITE && (errno == EFBIG || errno == EDQUOT) ? SQLITE_FULL : rc;
+}
+
 /* ---- the database file ---- */
 
 static int pages_close(sqlite3_file *file)
@@ -149,7 +162,7 @@ static int pages_write(sqlite3_file *file, const void *data, int len, sqlite3_in
     memcpy(f->page, data, SALT_AT);
     memcpy(f->page + SALT_AT, f->salt, SALT_BYTES);
     page_sum(f->page, number, f->page + SUM_AT);
-    return f->real->pMethods->xWrite(f->real, f->page, len, at);
+    return write_real(file, f->page, len, at);
 }
 
 static int pages_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -217,6 +230,11 @@ static int pages_shm_unmap(sqlite3_file *file, int remove)
     return real(file)->pMethods->xShmUnmap(real(file), remove);
 }
 
+static int wal_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
+{
+    return real(file)->pMethods->xRead(real(file), data, len, at);
+}
+
 /* Version 2: without xFetch, which would hand out pages that nobody has checked. */
 static const sqlite3_io_methods methods = {.iVersion = 2,
                                            .xClose = pages_close,
@@ -236,6 +254,20 @@ static const sqlite3_io_methods methods = {.iVersion = 2,
                                            .xShmBarrier = pages_shm_barrier,
                                            .xShmUnmap = pages_shm_unmap};
 
+static const sqlite3_io_methods wal_methods = {.iVersion = 1,
+                                               .xClose = pages_close,
+                                               .xRead = wal_read,
+                                               .xWrite = write_real,
+                                               .xTruncate = pages_truncate,
+                                               .xSync = pages_sync,
+                                               .xFileSize = pages_file_size,
+                                               .xLock = pages_lock,
+                                               .xUnlock = pages_unlock,
+                                               .xCheckReservedLock = pages_check_reserved_lock,
+                                               .xFileControl = pages_control,
+                                               .xSectorSize = pages_sector_size,
+                                               .xDeviceCharacteristics = pages_characteristics};
+
 /* ---- the VFS ---- */
 
 /* A new file's salt is drawn; any other has it on its first page, which is checked when it is read.
@@ -254,7 +286,8 @@ static int salt_load(struct pages_file *f, sqlite3_vfs *under)
 static int pages_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
     sqlite3_vfs *under = below(vfs);
-    if ((flags & SQLITE_OPEN_MAIN_DB) == 0 || name == NULL)
+    bool is_db = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+    if ((!is_db && (flags & SQLITE_OPEN_WAL) == 0) || name == NULL)
         return under->xOpen(under, name, file, flags, out);
     struct pages_file *f = of(file);
     memset(f, 0, sizeof *f);
@@ -262,10 +295,10 @@ static int pages_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     f->real->pMethods = NULL;
     f->path = name;
     int rc = under->xOpen(under, name, f->real, flags, out);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK && is_db)
         rc = f->real->pMethods->iVersion < 2 ? SQLITE_CANTOPEN : salt_load(f, under);
     if (rc == SQLITE_OK)
-        f->base.pMethods = &methods;
+        f->base.pMethods = is_db ? &methods : &wal_methods;
     else if (f->real->pMethods != NULL)
         f->real->pMethods->xClose(f->real);
     return rc;

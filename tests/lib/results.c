@@ -21,8 +21,10 @@ void result_made(struct made_result *m)
     s->participants = 1;
     s->in_doubt_ms = 1000;
     s->loads = 2;
-    s->load[0] = (struct scenario_load){.kind = LOAD_BANK, .clients = 6, .keys = 30};
-    s->load[1] = (struct scenario_load){.kind = LOAD_LOCAL, .clients = 3, .keys = 30};
+    s->load[0] =
+        (struct scenario_load){.kind = LOAD_BANK, .clients = 6, .keys = 30, .in = 7, .from = 7};
+    s->load[1] =
+        (struct scenario_load){.kind = LOAD_LOCAL, .clients = 3, .keys = 30, .in = 7, .from = 7};
     for (int a = 0; a < 3; a++) {
         snprintf(s->datacenter[a], sizeof s->datacenter[a], "%c", 'a' + a);
         for (int b = 0; b < 3; b++) {

@@ -57,12 +57,14 @@ void sim_config_draw(struct sim_config *c, uint64_t seed, int scale)
     c->duration_us = between(p, 2000000, 8000000) * (uint64_t)scale;
     c->fault_every_us = one_in(p, 10) ? 0 : between(p, 50000, 1500000);
     for (int i = 0; i < NEMESIS_KINDS; i++)
-        c->does[i] = one_in(p, 4);
+        c->does[i] = one_in(p, i >= NEMESIS_KILL_AT_STEP ? 3 : 4);
     c->does[prng_below(p, NEMESIS_KINDS)] = true;
     draw_workload(&c->workload, p, c->participants);
     if (one_in(p, 4)) { /* the watermark is close behind */
-        c->txid_skew_ms = (uint32_t)(500 + c->workload.timeout_us / 1000);
+        c->workload.timeout_us = between(p, 100000, 800000);
+        c->txid_skew_ms = (uint32_t)(300 + c->workload.timeout_us / 1000);
         c->retention_ms = 4 * c->txid_skew_ms;
+        c->duration_us = (3 * c->retention_ms + between(p, 0, 4000)) * 1000 * (uint64_t)scale;
     }
     if (one_in(p, 5)) /* who is in doubt is impatient */
         c->in_doubt_ms = (uint32_t)between(p, 5, 200);

@@ -124,7 +124,13 @@ void disks_handle_close(struct disk_handle *h)
 
 /* ---- faults ---- */
 
-enum operation { OPERATION_READ, OPERATION_WRITE, OPERATION_TRUNCATE, OPERATION_SYNC };
+enum operation {
+    OPERATION_READ,
+    OPERATION_WRITE,
+    OPERATION_COMMIT,
+    OPERATION_TRUNCATE,
+    OPERATION_SYNC
+};
 
 /* Whether the armed fault strikes this operation. */
 static bool strikes(struct disk_machine *m, enum operation operation)
@@ -136,8 +142,11 @@ static bool strikes(struct disk_machine *m, enum operation operation)
     case DISKS_FAULT_POWER:
         concerned = operation != OPERATION_READ;
         break;
+    case DISKS_FAULT_POWER_IN_A_COMMIT:
+        concerned = operation == OPERATION_COMMIT;
+        break;
     case DISKS_FAULT_WRITE_ERROR:
-        concerned = operation == OPERATION_WRITE;
+        concerned = operation == OPERATION_WRITE || operation == OPERATION_COMMIT;
         break;
     case DISKS_FAULT_SYNC_ERROR:
         concerned = operation == OPERATION_SYNC;
@@ -150,7 +159,7 @@ static bool strikes(struct disk_machine *m, enum operation operation)
         return false;
     m->armed = false;
     m->fired = true;
-    m->dead = m->fault == DISKS_FAULT_POWER;
+    m->dead = m->fault == DISKS_FAULT_POWER || m->fault == DISKS_FAULT_POWER_IN_A_COMMIT;
     return true;
 }
 
@@ -294,6 +303,10 @@ static void write_in_part(struct disk_node *n, const uint8_t *data, size_t len, 
     struct disks *d = n->machine->disks;
     uint64_t mode = prng_below(&d->prng, 3); /* nothing; a beginning; any sectors */
     uint64_t whole = prng_below(&d->prng, len / DISK_SECTOR + 2);
+    if (durable && one_in(d, 2)) { /* much of it may be padding: it ends early */
+        mode = 1;
+        whole = 1 + prng_below(&d->prng, 3);
+    }
     for (uint64_t sector = 0; len > 0; sector++) {
         size_t part = DISK_SECTOR - (size_t)(at % DISK_SECTOR);
         part = part < len ? part : len;
@@ -315,7 +328,9 @@ int disks_write(struct disk_handle *h, const void *data, size_t len, uint64_t at
     if (growth > 0 && m->room != UINT64_MAX && used_by(m) + growth > m->room)
         return ENOSPC;
     m->disks->stats.writes++;
-    if (strikes(m, OPERATION_WRITE)) {
+    bool commit = durable && len >= 2 * DISK_SECTOR &&
+                  !all_zero((const uint8_t *)data + DISK_SECTOR, DISK_SECTOR);
+    if (strikes(m, commit ? OPERATION_COMMIT : OPERATION_WRITE)) {
         write_in_part(n, data, len, at, durable);
         return EIO;
     }

@@ -28,14 +28,16 @@ enum disks_loss { DISKS_LOSE_PROCESS, DISKS_LOSE_POWER };
 void disks_crash(struct disks *d, const char *machine, enum disks_loss loss);
 
 enum disks_fault {
-    DISKS_FAULT_POWER,       /* that write takes place in part or not at all, and nothing after it:
-                                disks_dead() is true from then on, until disks_crash() */
+    DISKS_FAULT_POWER,             /* that write takes place in part or not at all, and nothing
+                                      after it: disks_dead() until disks_crash() */
+    DISKS_FAULT_POWER_IN_A_COMMIT, /* the same, at a write that is durable at once, and is of more
+                                      sectors than one, not counting padding: it can be torn */
     DISKS_FAULT_WRITE_ERROR, /* that write fails with EIO, having taken place in part or not */
     DISKS_FAULT_SYNC_ERROR,  /* that sync fails with EIO; what it should have synced is lost at the
                                 next loss of power even if a later sync succeeds */
     DISKS_FAULT_READ_ERROR,  /* that read fails with EIO */
 };
-#define DISKS_FAULTS 4
+#define DISKS_FAULTS 5
 
 /* Once, at the n-th operation from now (1: the next) of the kind that the fault concerns: writes,
  * truncations and syncs for POWER, writes for WRITE_ERROR, ... Replaces what was armed. */

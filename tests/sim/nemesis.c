@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/steps.h"
+
 #define WATCH_US     50000u
 #define HARMS_MAX    64
 #define MACHINES_MAX 24
+#define LONG_US      UINT64_C(20000000)
+
+/* What is done to those who take a step. */
+enum purpose { PURPOSE_KILL, PURPOSE_CUT_OFF };
 
 struct harm {
     struct sim_timer timer;
@@ -33,6 +39,8 @@ struct nemesis {
     struct harm harm[HARMS_MAX];
     uint64_t start_at_us[MACHINES_MAX];
     struct disks_copy *before_flip[MACHINES_MAX];
+    bool flip[MACHINES_MAX]; /* before the next start */
+    struct steps *steps;
     uint64_t keep_down;
     bool stopped;
 };
@@ -77,21 +85,32 @@ static void start_later(struct nemesis *n, const struct machine *m, uint64_t us)
     n->start_at_us[m - n->machine] = n->sim->now_us + us;
 }
 
-/* Half of the time what the machine has sent last is lost with it. */
+/* Of what the machine has sent last, some is lost with it. */
 static void lose_messages(struct nemesis *n, struct machine *m)
 {
-    bool lost = sim_one_in(n->sim, 2);
-    while (lost)
-        lost = net_reset(n->net, &m->end);
+    while (net_reset(n->net, &m->end))
+        continue;
 }
 
 static void crash(struct nemesis *n, struct machine *m, enum disks_loss loss)
 {
     sim_say(n->sim, "%s %s", m->self->name, loss == DISKS_LOSE_POWER ? "loses power" : "is killed");
     sim_fault(n->sim, loss == DISKS_LOSE_POWER ? SIM_POWER_LOST : SIM_PROCESS_KILLED);
-    lose_messages(n, m);
+    if (sim_one_in(n->sim, 2))
+        lose_messages(n, m);
     machine_crash(m, loss);
     start_later(n, m, a_while(n));
+}
+
+/* Whoever has taken a step dies before it can take another one. */
+static void kill_at_step(struct nemesis *n, struct machine *m)
+{
+    sim_fault(n->sim, SIM_KILLED_AT_A_STEP);
+    if (!sim_one_in(n->sim, 4))
+        lose_messages(n, m);
+    crash(n, m, sim_one_in(n->sim, 2) ? DISKS_LOSE_POWER : DISKS_LOSE_PROCESS);
+    if (sim_one_in(n->sim, 2))
+        start_later(n, m, sim_below(n->sim, 20000));
 }
 
 static void all_lose_power(struct nemesis *n)
@@ -107,7 +126,8 @@ static void all_lose_power(struct nemesis *n)
 static void undo_storm(struct harm *h)
 {
     struct nemesis *n = h->nemesis;
-    lose_messages(n, h->machine);
+    if (sim_one_in(n->sim, 2))
+        lose_messages(n, h->machine);
     machine_crash(h->machine, sim_one_in(n->sim, 2) ? DISKS_LOSE_POWER : DISKS_LOSE_PROCESS);
     start_later(n, h->machine, sim_below(n->sim, 50000));
     if (--h->left > 0 && !n->stopped) {
@@ -267,6 +287,53 @@ static void ring(struct nemesis *n)
         }
 }
 
+/* Long enough for a watermark to pass what was under way, if it is close behind. */
+static uint64_t a_long_while(struct nemesis *n)
+{
+    uint64_t retention_us = n->config->retention_ms * UINT64_C(1000);
+    if (retention_us > LONG_US / 2 || sim_one_in(n->sim, 2))
+        return a_while(n);
+    return sim_between(n->sim, retention_us, 3 * retention_us / 2 + LONG_US / 4);
+}
+
+/* One participant, and F coordinators with it, lose all links to the other coordinators; the other
+ * participants see everybody. `busy` is among the others, if it is a coordinator. */
+static void cut_off(struct nemesis *n, const struct machine *participant,
+                    const struct machine *busy)
+{
+    struct harm *h = harm_new(n, a_long_while(n), undo_cut);
+    int coordinators = n->config->coordinators, f = (coordinators - 1) / 2;
+    bool with[MACHINES_MAX] = {false};
+    if (h == NULL)
+        return;
+    sim_fault(n->sim, SIM_CUT_OFF_AT_A_STEP);
+    sim_say(n->sim, "%s is cut off", participant->self->name);
+    for (int k = 0; k < f; k++) {
+        int i = (int)sim_below(n->sim, (uint64_t)coordinators);
+        with[i] = &n->machine[i] != busy;
+    }
+    for (int i = 0; i < coordinators; i++)
+        for (int k = 0; k < n->machines && !with[i]; k++) {
+            if (&n->machine[k] != participant && !with[k])
+                continue;
+            cut(h, n->machine[i].end.index, n->machine[k].end.index);
+            cut(h, n->machine[k].end.index, n->machine[i].end.index);
+        }
+}
+
+static void on_step(void *arg, int purpose, struct machine *m, struct machine *other)
+{
+    struct nemesis *n = arg;
+    if (purpose == PURPOSE_KILL) {
+        kill_at_step(n, m);
+        return;
+    }
+    const struct machine *participant = other != NULL && machine_is_coordinator(m) ? other : m;
+    while (machine_is_coordinator(participant))
+        participant = some_machine(n);
+    cut_off(n, participant, participant == m ? other : m);
+}
+
 /* All links of one end, one by one, and then open again in another order. */
 static void clog_links(struct nemesis *n)
 {
@@ -354,11 +421,18 @@ static void bit_flip(struct nemesis *n)
 {
     struct machine *m = some_machine(n);
     int i = (int)(m - n->machine);
-    char what[128] = "";
-    if (m->state != MACHINE_DOWN || n->before_flip[i] != NULL || m->starts == 0) {
+    n->flip[i] = n->before_flip[i] == NULL && m->starts > 0;
+    if (sim_one_in(n->sim, 2))
+        machine_stop(m); /* everything is in the database, nothing in its log */
+    else
         crash(n, m, DISKS_LOSE_PROCESS);
-        return;
-    }
+}
+
+static void flip(struct nemesis *n, struct machine *m)
+{
+    int i = (int)(m - n->machine);
+    char what[128] = "";
+    n->flip[i] = false;
     n->before_flip[i] = disks_save(n->disks, m->dir);
     if (!disks_flip(n->disks, m->dir, what)) {
         disks_copy_free(n->before_flip[i]);
@@ -395,6 +469,8 @@ static void on_watch(void *arg)
         if (m->state == MACHINE_REFUSED)
             put_back(n, m);
         if (m->state == MACHINE_DOWN && n->start_at_us[i] <= n->sim->now_us) {
+            if (n->flip[i])
+                flip(n, m);
             machine_start(m);
             if (n->start_at_us[i] == 0 || m->state == MACHINE_DOWN)
                 start_later(n, m, sim_below(n->sim, 500000));
@@ -403,82 +479,91 @@ static void on_watch(void *arg)
     sim_at(n->sim, &n->watch, n->sim->now_us + WATCH_US);
 }
 
-static void harm(struct nemesis *n, enum nemesis_kind kind)
+/* ---- one harm after the other ---- */
+
+static void kill_one(struct nemesis *n)
 {
-    switch (kind) {
-    case NEMESIS_KILL:
-        crash(n, some_machine(n), DISKS_LOSE_PROCESS);
-        break;
-    case NEMESIS_POWER:
-        crash(n, some_machine(n), DISKS_LOSE_POWER);
-        break;
-    case NEMESIS_POWER_IN_A_WRITE:
-        disks_arm(n->disks, some_machine(n)->dir, DISKS_FAULT_POWER,
-                  (uint32_t)sim_between(n->sim, 1, 40));
-        break;
-    case NEMESIS_ALL_POWER:
-        all_lose_power(n);
-        break;
-    case NEMESIS_RESTART_STORM:
-        storm(n);
-        break;
-    case NEMESIS_STOP:
-        sim_fault(n->sim, SIM_STOPPED_CLEANLY);
-        machine_stop(some_machine(n));
-        break;
-    case NEMESIS_PAUSE:
-        pause_machine(n);
-        break;
-    case NEMESIS_CLOCK_RATE:
-        clock_rate(n);
-        break;
-    case NEMESIS_CLOCK_JUMP:
-        clock_jump(n);
-        break;
-    case NEMESIS_RESET:
-        net_reset(n->net, NULL);
-        break;
-    case NEMESIS_REPLACE:
-        net_replace(n->net, n->net->end[sim_below(n->sim, (uint64_t)n->net->ends)]);
-        break;
-    case NEMESIS_CUT:
-        cut_link(n);
-        break;
-    case NEMESIS_ISOLATE:
-        isolate(n);
-        break;
-    case NEMESIS_SPLIT:
-        split(n);
-        break;
-    case NEMESIS_RING:
-        ring(n);
-        break;
-    case NEMESIS_CLOG:
-        clog_links(n);
-        break;
-    case NEMESIS_SLOW_LINK:
-        slow_link(n);
-        break;
-    case NEMESIS_DISK_ERROR:
-        disk_error(n);
-        break;
-    case NEMESIS_DISK_FULL:
-        disk_full(n);
-        break;
-    case NEMESIS_DISK_SLOW:
-        slow_disk(n);
-        break;
-    case NEMESIS_BIT_FLIP:
-        bit_flip(n);
-        break;
-    case NEMESIS_KILL_CLIENT:
-        workload_kill_client(
-            n->workload, (int)sim_below(n->sim, (uint64_t)n->config->workload.clients), a_while(n));
-        break;
-    case NEMESIS_KINDS:
-        break;
-    }
+    crash(n, some_machine(n), DISKS_LOSE_PROCESS);
 }
+
+static void power_off_one(struct nemesis *n)
+{
+    crash(n, some_machine(n), DISKS_LOSE_POWER);
+}
+
+static void power_off_in_a_write(struct nemesis *n)
+{
+    disks_arm(n->disks, some_machine(n)->dir, DISKS_FAULT_POWER,
+              (uint32_t)sim_between(n->sim, 1, 40));
+}
+
+static void power_off_in_a_commit(struct nemesis *n)
+{
+    disks_arm(n->disks, some_machine(n)->dir, DISKS_FAULT_POWER_IN_A_COMMIT,
+              (uint32_t)sim_between(n->sim, 1, 4));
+}
+
+static void stop_one(struct nemesis *n)
+{
+    sim_fault(n->sim, SIM_STOPPED_CLEANLY);
+    machine_stop(some_machine(n));
+}
+
+static void reset_one(struct nemesis *n)
+{
+    net_reset(n->net, NULL);
+}
+
+static void replace_one(struct nemesis *n)
+{
+    net_replace(n->net, n->net->end[sim_below(n->sim, (uint64_t)n->net->ends)]);
+}
+
+static void kill_client(struct nemesis *n)
+{
+    int client = (int)sim_below(n->sim, (uint64_t)n->config->workload.clients);
+    workload_kill_client(n->workload, client, a_while(n));
+}
+
+static void await_kill(struct nemesis *n)
+{
+    steps_await(n->steps, STEP_MESSAGE, PURPOSE_KILL);
+    if (sim_one_in(n->sim, 2))
+        steps_await(n->steps, STEP_RECORD, PURPOSE_KILL);
+}
+
+static void await_cut_off(struct nemesis *n)
+{
+    steps_await(n->steps, STEP_MESSAGE, PURPOSE_CUT_OFF);
+}
+
+static void (*const harms[NEMESIS_KINDS])(struct nemesis *n) = {
+    [NEMESIS_KILL] = kill_one,
+    [NEMESIS_POWER] = power_off_one,
+    [NEMESIS_POWER_IN_A_WRITE] = power_off_in_a_write,
+    [NEMESIS_ALL_POWER] = all_lose_power,
+    [NEMESIS_RESTART_STORM] = storm,
+    [NEMESIS_STOP] = stop_one,
+    [NEMESIS_PAUSE] = pause_machine,
+    [NEMESIS_CLOCK_RATE] = clock_rate,
+    [NEMESIS_CLOCK_JUMP] = clock_jump,
+    [NEMESIS_RESET] = reset_one,
+    [NEMESIS_REPLACE] = replace_one,
+    [NEMESIS_CUT] = cut_link,
+    [NEMESIS_ISOLATE] = isolate,
+    [NEMESIS_SPLIT] = split,
+    [NEMESIS_RING] = ring,
+    [NEMESIS_CLOG] = clog_links,
+    [NEMESIS_SLOW_LINK] = slow_link,
+    [NEMESIS_DISK_ERROR] = disk_error,
+    [NEMESIS_DISK_FULL] = disk_full,
+    [NEMESIS_DISK_SLOW] = slow_disk,
+    [NEMESIS_BIT_FLIP] = bit_flip,
+    [NEMESIS_KILL_CLIENT] = kill_client,
+    [NEMESIS_KILL_AT_STEP] = await_kill,
+    [NEMESIS_CUT_OFF_AT_STEP] = await_cut_off,
+    [NEMESIS_POWER_IN_A_COMMIT] = power_off_in_a_commit,
+};
 
 static void on_next(void *arg)
 {
@@ -487,7 +572,7 @@ static void on_next(void *arg)
     do
         kind = (enum nemesis_kind)sim_below(n->sim, NEMESIS_KINDS);
     while (!n->config->does[kind]);
-    harm(n, kind);
+    harms[kind](n);
     sim_at(n->sim, &n->next, n->sim->now_us + sim_below(n->sim, 2 * n->config->fault_every_us));
 }
 
@@ -505,6 +590,7 @@ struct nemesis *nemesis_new(struct sim *sim, struct net *net, struct disks *disk
     n->workload = workload;
     n->next = (struct sim_timer){.fire = on_next, .arg = n};
     n->watch = (struct sim_timer){.fire = on_watch, .arg = n};
+    n->steps = steps_new(sim, machine, machines, on_step, n);
     for (int i = 0; i < HARMS_MAX; i++) {
         n->harm[i].nemesis = n;
         n->harm[i].timer = (struct sim_timer){.fire = on_undo, .arg = &n->harm[i]};
@@ -515,6 +601,7 @@ struct nemesis *nemesis_new(struct sim *sim, struct net *net, struct disks *disk
 static void stop_timers(struct nemesis *n)
 {
     sim_clear(n->sim, &n->next);
+    steps_clear(n->steps);
     for (int i = 0; i < HARMS_MAX; i++)
         sim_clear(n->sim, &n->harm[i].timer);
 }
@@ -525,6 +612,7 @@ void nemesis_free(struct nemesis *n)
     sim_clear(n->sim, &n->watch);
     for (int i = 0; i < n->machines; i++)
         disks_copy_free(n->before_flip[i]);
+    steps_free(n->steps);
     free(n);
 }
 

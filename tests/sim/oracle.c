@@ -53,7 +53,7 @@ struct seen {
     struct outcome outcome;
     char told_by[NAME_BYTES_MAX + 16];
     struct branch_seen branch[IDS_MAX];
-    struct acceptor_seen acceptor[IDS_MAX];
+    struct acceptor_seen *acceptor[IDS_MAX]; /* NULL: nothing yet */
     int quorums;
     struct quorum_seen quorum[BALLOTS_MAX];
     int attempts;
@@ -81,6 +81,8 @@ void oracle_free(struct oracle *o)
     struct seen *t, *next;
     HASH_ITER (hh, o->seen, t, next) {
         HASH_DEL(o->seen, t);
+        for (int i = 0; i < IDS_MAX; i++)
+            free(t->acceptor[i]);
         free(t);
     }
     free(o);
@@ -103,6 +105,14 @@ static struct seen *see(struct oracle *o, const struct txid *txid)
     o->stats.transactions++;
     HASH_ADD(hh, o->seen, txid, sizeof t->txid, t);
     return t;
+}
+
+static struct acceptor_seen *acceptor_of(struct seen *t, const struct machine *m)
+{
+    struct acceptor_seen **a = &t->acceptor[m->self->id];
+    if (*a == NULL)
+        *a = xcalloc(1, sizeof **a);
+    return *a;
 }
 
 static void learn_participants(struct oracle *o, struct seen *t, const struct participants *p)
@@ -128,20 +138,27 @@ static bool has_quorum(const struct oracle *o, const struct seen *t, node_id par
     return false;
 }
 
-/* Whether anybody has learnt it or not. */
-static bool is_committed(const struct oracle *o, const struct seen *t)
+/* Whether or not anybody has learnt it: what F+1 acceptors have accepted in one ballot is chosen.
+ */
+static bool commit_is_chosen(const struct oracle *o, const struct seen *t)
 {
     bool chosen = t->participants.n > 0 && txid_route(&t->txid) == 0;
     for (int i = 0; i < t->participants.n; i++)
         chosen = chosen && has_quorum(o, t, t->participants.id[i], VOTE_PREPARED);
-    return chosen || t->outcome.kind == OUTCOME_COMMITTED;
+    return chosen;
 }
 
-/* Whether or not anybody has learnt it: what F+1 acceptors have accepted in one ballot is chosen.
- */
+static bool is_committed(const struct oracle *o, const struct seen *t)
+{
+    return t->outcome.kind == OUTCOME_COMMITTED || commit_is_chosen(o, t);
+}
+
 static void check_chosen(struct oracle *o, const struct seen *t)
 {
     bool whole = has_quorum(o, t, WHOLE, VOTE_ABORTED);
+    if (t->outcome.kind == OUTCOME_ABORTED && commit_is_chosen(o, t))
+        sim_fail(o->sim, "I1", "%s: aborted by %s, and its commit is chosen",
+                 sim_txid(&t->txid).text, t->told_by);
     for (int i = 0; i < t->participants.n; i++) {
         node_id p = t->participants.id[i];
         if ((whole || has_quorum(o, t, p, VOTE_ABORTED)) && has_quorum(o, t, p, VOTE_PREPARED))
@@ -190,6 +207,8 @@ static void tell(struct oracle *o, struct seen *t, struct outcome outcome, const
         o->stats.one_phase += txid_route(&t->txid) != 0;
         if (outcome.kind == OUTCOME_COMMITTED)
             check_committed(o, t, outcome.commit_ts);
+        else
+            check_chosen(o, t);
         return;
     }
     if (t->outcome.kind != outcome.kind)
@@ -226,7 +245,7 @@ static void note_quorum(struct oracle *o, struct seen *t, node_id acceptor, node
 static void durable_acceptance(struct oracle *o, struct seen *t, const struct machine *m,
                                const struct record *record)
 {
-    struct acceptor_seen *a = &t->acceptor[m->self->id];
+    struct acceptor_seen *a = acceptor_of(t, m);
     struct acceptor_record now;
     if (!acceptor_record_decode(blob_bytes(record->body), &now)) {
         sim_fail(o->sim, "record", "%s wrote an acceptor's record that cannot be read",
@@ -263,11 +282,14 @@ static void durable_finished(struct oracle *o, struct seen *t, const struct mach
                              const struct record *record)
 {
     struct outcome outcome;
-    t->acceptor[m->self->id].finished = true;
+    struct acceptor_seen *a = acceptor_of(t, m);
+    a->finished = true;
     if (!finished_record_decode(record, &outcome))
         return;
     tell(o, t, outcome, m->self->name);
-    bool committed = is_committed(o, t);
+    /* A bare promise may go without the outcome: who drops it takes part in nothing any more. */
+    bool votes = a->record.participants.n > 0;
+    bool committed = outcome.kind == OUTCOME_COMMITTED || (votes && is_committed(o, t));
     for (int i = 0; i < t->participants.n && committed; i++)
         if (t->branch[t->participants.id[i]].settled != OUTCOME_COMMITTED)
             sim_fail(o->sim, "I8", "%s forgets %s, and participant %u has not settled",
@@ -385,7 +407,7 @@ static void sent_accepted(struct oracle *o, struct seen *t, const struct machine
                           const struct msg *msg)
 {
     const struct msg_accepted *said = &msg->accepted;
-    const struct acceptor_seen *a = &t->acceptor[m->self->id];
+    const struct acceptor_seen *a = acceptor_of(t, m);
     bool held = a->any;
     if (said->whole_abort)
         held = held && a->record.whole_abort &&
@@ -425,7 +447,7 @@ static void sent_ballot(struct oracle *o, struct seen *t, const struct machine *
 static void sent_promise(struct oracle *o, struct seen *t, const struct machine *m,
                          const struct msg *msg)
 {
-    struct acceptor_seen *a = &t->acceptor[m->self->id];
+    struct acceptor_seen *a = acceptor_of(t, m);
     if (msg->promise.forgotten) {
         if (a->any && !a->finished)
             sim_fail(o->sim, "forgotten", "%s says that it has forgotten %s, and has a record",

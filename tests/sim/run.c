@@ -173,6 +173,22 @@ static bool idle(const struct run *r)
     return workload_idle(r->workload);
 }
 
+/* What one coordinator's clock shows for longer than the retention is believed: its watermark, and
+ * the participants' floors, may be ahead. Then every new id is refused until time has caught up. */
+static void await_watermarks(struct run *r)
+{
+    if (r->config.coordinators > 1)
+        return;
+    for (int i = 0; i < r->machines; i++) {
+        const struct machine *m = &r->machine[i];
+        uint64_t until_ms =
+            machine_status(m, machine_is_coordinator(m) ? "watermark_ms" : "floor_ms");
+        uint64_t now_ms = machine_wall_ms(m); /* right again */
+        if (until_ms != UINT64_MAX && until_ms > now_ms)
+            run_until(r, r->sim.now_us + (until_ms - now_ms) * 1000, NULL);
+    }
+}
+
 /* Later, when some or all is forgotten: whatever is answered must still be what was decided. */
 static void ask_again(struct run *r)
 {
@@ -199,6 +215,7 @@ void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_r
     workload_start(r->workload);
     run_until(r, r->config.duration_us, NULL);
     settle(r);
+    await_watermarks(r);
     workload_read_all(r->workload);
     if (!run_until(r, r->sim.now_us + FINAL_US, idle))
         sim_fail(&r->sim, "I9", "the final reads do not end");

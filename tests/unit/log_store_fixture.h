@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -196,6 +197,26 @@ static inline void copy_file(const char *from, const char *to, const char *name)
 }
 
 /* What a killed process leaves: the files of `dir` as they are now, in `copy`. */
+/* From now on every write to the file of that ending which this process has open fails, as on a
+ * broken disk. For children: it cannot be undone. */
+static inline void break_writes(const char *ending)
+{
+    struct dirent *entry;
+    DIR *fds = opendir("/proc/self/fd");
+    assert_non_null(fds);
+    while ((entry = readdir(fds)) != NULL) {
+        char link[64], path[PATH_SIZE];
+        snprintf(link, sizeof link, "/proc/self/fd/%.20s", entry->d_name);
+        ssize_t n = readlink(link, path, sizeof path - 1);
+        if (n < (ssize_t)strlen(ending))
+            continue;
+        path[n] = '\0';
+        if (strcmp(path + n - strlen(ending), ending) == 0)
+            assert_true(dup2(open(path, O_RDONLY | O_CLOEXEC), atoi(entry->d_name)) >= 0);
+    }
+    closedir(fds);
+}
+
 static inline void crash_copy(struct fixture *f)
 {
     remove_tree(f->copy);

@@ -54,6 +54,23 @@ static void short_doubts_hold(void **state)
     assert_int_equal(judged("in-doubt-age", true)->verdict, VERDICT_HELD);
 }
 
+static void a_leader_may_wait_until_the_time_of_its_transaction_is_over(void **state)
+{
+    (void)state;
+    begin(3);
+    scenario.loads = 2;
+    scenario.load[0].timeout_ms = 8000;
+    scenario.load[1].timeout_ms = 1000;
+    assert_true(doubt_bound_us(&scenario) == 11600000);
+    look(20 * SECOND, 1, 11600);
+    assert_int_equal(judged("in-doubt-age", true)->verdict, VERDICT_HELD);
+    begin(3);
+    scenario.loads = 1;
+    scenario.load[0].timeout_ms = 8000;
+    look(20 * SECOND, 1, 11601);
+    assert_int_equal(judged("in-doubt-age", true)->verdict, VERDICT_FAILED);
+}
+
 static void a_long_doubt_without_faults_is_found(void **state)
 {
     (void)state;
@@ -113,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_doubts_hold),
+        cmocka_unit_test(a_leader_may_wait_until_the_time_of_its_transaction_is_over),
         cmocka_unit_test(a_long_doubt_without_faults_is_found),
         cmocka_unit_test(a_fault_excuses_its_own_datacenter_and_no_other),
         cmocka_unit_test(without_a_majority_nothing_is_judged),

@@ -268,13 +268,42 @@ static void on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time(void **state)
     assert_int_equal(query(log_store_db(f->store), "SELECT count(*) FROM seen WHERE ts = n"), 200);
 }
 
-/* In a child of its own, because the limit cannot be lifted again. A write over the file size limit
- * fails with EFBIG, which is an I/O error to SQLite. */
-static int child_meets_io_error(struct fixture *f, rlim_t bytes, const char *words)
+static void limit_file_sizes(rlim_t bytes)
 {
-    struct rlimit limit = {bytes, bytes};
+    struct rlimit limit = {bytes, RLIM_INFINITY};
     signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_limit_on_file_sizes_is_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ts = 3;
+    assent_status status = ASSENT_OK;
+    create_and_open(f);
+    commit_rows(f, 1, 2);
+    limit_file_sizes(STORE_TAIL_BYTES + (64u << 10));
+    for (; ts < 10000 && status == ASSENT_OK; ts++) {
+        assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+        assert_int_equal(append(f->store, ts), ASSENT_OK);
+        status = log_store_commit(f->store);
+    }
+    limit_file_sizes(RLIM_INFINITY);
+    if (status != ASSENT_DISK_FULL)
+        fail_msg("%s", log_store_error(f->store));
+    commit_rows(f, ts - 1, ts + 20); /* and the store goes on */
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, ts + 20);
+}
+
+/* In a child of its own, because what breaks stays broken. */
+static int child_meets_io_error(struct fixture *f, const char *broken, const char *words)
+{
+    if (strcmp(broken, "-wal") == 0)
+        break_writes(broken);
+    else /* the tail is there whole: writes behind the limit fail */
+        limit_file_sizes(STORE_TAIL_HALF_BYTES + (32u << 10));
     assent_status status = ASSENT_OK;
     for (uint64_t ts = 3; ts < 1000 && status == ASSENT_OK; ts++) {
         if (log_store_begin(f->store) != ASSENT_OK || append(f->store, ts) != ASSENT_OK)
@@ -294,7 +323,7 @@ static int child_meets_io_error(struct fixture *f, rlim_t bytes, const char *wor
     return 0;
 }
 
-static void meet_io_error(struct fixture *f, rlim_t bytes, const char *words)
+static void meet_io_error(struct fixture *f, const char *broken, const char *words)
 {
     fflush(NULL);
     pid_t child = fork();
@@ -302,7 +331,7 @@ static void meet_io_error(struct fixture *f, rlim_t bytes, const char *words)
         if (open_in(f, f->dir) != ASSENT_OK)
             _exit(9);
         commit_rows(f, 1, 2);
-        _exit(child_meets_io_error(f, bytes, words));
+        _exit(child_meets_io_error(f, broken, words));
     }
     int wait_status = 0;
     assert_int_equal(waitpid(child, &wait_status, 0), child);
@@ -314,7 +343,7 @@ static void after_an_io_error_nothing_is_written_any_more(void **state)
 {
     struct fixture *f = *state;
     create(f);
-    meet_io_error(f, STORE_TAIL_BYTES + (256u << 10), "I/O");
+    meet_io_error(f, "-wal", "I/O");
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
     assert_true(f->fake.replays >= 2);
     assert_replayed(f, 1, f->fake.replays);
@@ -324,7 +353,7 @@ static void after_a_failed_write_of_the_tail_nothing_is_written_any_more(void **
 {
     struct fixture *f = *state;
     create(f);
-    meet_io_error(f, STORE_TAIL_HALF_BYTES + (32u << 10), "node.db.tail: write");
+    meet_io_error(f, ".tail", "node.db.tail: write");
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
     assert_true(f->fake.replays >= 2);
     assert_replayed(f, 1, f->fake.replays);
@@ -419,6 +448,7 @@ int main(void)
         STORE_TEST(a_full_disk_during_an_apply_changes_nothing),
         STORE_TEST(pruning_begins_with_a_watermark_and_ends_when_nothing_is_left),
         STORE_TEST(on_a_nearly_full_disk_rows_are_applied_a_few_at_a_time),
+        STORE_TEST(a_limit_on_file_sizes_is_a_full_disk),
         STORE_TEST(after_an_io_error_nothing_is_written_any_more),
         STORE_TEST(after_a_failed_write_of_the_tail_nothing_is_written_any_more),
         STORE_TEST(acknowledged_rows_survive_a_kill),

@@ -145,6 +145,22 @@ static void next_commit_after_the_loss_of_a_datacenter_is_among_the_others(void 
     result_made_free(&m);
 }
 
+static void where_no_load_has_keys_any_next_commit_will_do(void **state)
+{
+    (void)state;
+    struct made_result m;
+    result_made(&m);
+    m.scenario.load[0].in = m.scenario.load[1].in = 6; /* b and c */
+    struct fault *f = result_fault(&m, FAULT_ISOLATE, "a", 10000, 14000);
+    struct fault *g = result_fault(&m, FAULT_ISOLATE, "b", 10000, 14000);
+    result_commit(&m, LOAD_LOCAL, "b", "b", 10100, 10200); /* crosses nothing */
+    result_commit(&m, LOAD_BANK, "b", "c", 10100, 10500);
+    result_measure(&m.result);
+    assert_int_equal(f->next_commit_us, 500000);
+    assert_int_equal(g->next_commit_us, FAULT_NEVER);
+    result_made_free(&m);
+}
+
 static void the_only_datacenter_needs_no_crossing(void **state)
 {
     (void)state;
@@ -256,6 +272,7 @@ int main(void)
         cmocka_unit_test(any_thread_may_add),
         cmocka_unit_test(next_commit_is_of_a_transaction_that_the_fault_concerns),
         cmocka_unit_test(next_commit_after_the_loss_of_a_datacenter_is_among_the_others),
+        cmocka_unit_test(where_no_load_has_keys_any_next_commit_will_do),
         cmocka_unit_test(the_only_datacenter_needs_no_crossing),
         cmocka_unit_test(doubt_ends_with_the_first_look_that_stays_clear),
         cmocka_unit_test(what_was_in_doubt_when_the_fault_began_must_be_decided),

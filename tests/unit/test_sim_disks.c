@@ -144,14 +144,16 @@ static void reopen(struct bench *b)
     assert_whole(b);
 }
 
-/* At every n-th write or sync, until the work ends before it. */
-static void sweep_power(uint64_t seed, uint32_t step)
+/* At every n-th write or sync, or only at those that can be torn, until the work ends before it.
+ * Returns how often it struck. */
+static int sweep_power(uint64_t seed, enum disks_fault fault, uint32_t step)
 {
+    int struck = 0;
     for (uint32_t n = 1;; n += step) {
         struct bench b;
         bench_init(&b, seed + n);
         assert_int_equal(bench_open(&b), ASSENT_OK);
-        disks_arm(b.disks, MACHINE, DISKS_FAULT_POWER, n);
+        disks_arm(b.disks, MACHINE, fault, n);
         bool done = work(&b, 60);
         bool fired = disks_fired(b.disks, MACHINE);
         assert_int_equal(fired, disks_dead(b.disks, MACHINE));
@@ -163,15 +165,23 @@ static void sweep_power(uint64_t seed, uint32_t step)
         reopen(&b);
         bench_end(&b);
         if (!fired)
-            return;
+            return struck;
+        struck++;
     }
 }
 
 static void power_lost_at_any_write_loses_nothing_acknowledged(void **state)
 {
     (void)state;
-    sweep_power(1000, 1);
-    sweep_power(500000, 3);
+    sweep_power(1000, DISKS_FAULT_POWER, 1);
+    sweep_power(500000, DISKS_FAULT_POWER, 3);
+}
+
+static void power_lost_in_any_commit_loses_nothing_acknowledged(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 900000; seed < 940000; seed += 10000)
+        assert_int_equal(sweep_power(seed, DISKS_FAULT_POWER_IN_A_COMMIT, 1), 60);
 }
 
 /* The write of a start, too: recovery, putting rows back, the checkpoint. */
@@ -773,6 +783,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power_lost_at_any_write_loses_nothing_acknowledged),
+        cmocka_unit_test(power_lost_in_any_commit_loses_nothing_acknowledged),
         cmocka_unit_test(power_lost_while_it_starts_loses_nothing),
         cmocka_unit_test(power_lost_in_a_checkpoint_loses_nothing_acknowledged),
         cmocka_unit_test(killed_at_any_write_it_has_all_that_was_acknowledged),
