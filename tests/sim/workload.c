@@ -537,7 +537,7 @@ static hlc_ts some_snapshot(struct worker *w)
 {
     hlc_ts now = client_now(&w->client);
     if (sim_one_in(w->all->sim, 3)) /* clocks differ, and so this is asked for */
-        return now + hlc_from_ms(sim_below(w->all->sim, 1500));
+        return now + hlc_from_ms(sim_below(w->all->sim, sim_one_in(w->all->sim, 3) ? 4000 : 500));
     uint64_t most_ms = sim_one_in(w->all->sim, 6) ? 2 * w->all->cluster->retention_ms : 2000;
     uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, most_ms);
     return now - hlc_from_ms(back_ms);
