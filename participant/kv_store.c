@@ -240,7 +240,8 @@ static int prune_versions(struct kv_store *kv, prune_rows prune, int rows, bool 
     int n;
     hlc_ts newest;
     int rc = prune(kv->tables, kv->watermark, rows, &n, &newest);
-    *due = n == rows;
+    /* An error may have rolled back, after which all is due again (store_rolled_back). */
+    *due = rc != SQLITE_OK || n == rows;
     kv->prune_point = newest > kv->prune_point ? newest : kv->prune_point;
     /* Whenever rows went: memory may be ahead of the table after a rollback. */
     return rc == SQLITE_OK && n > 0 ? kv_tables_prune_point_put(kv->tables, kv->prune_point) : rc;
@@ -252,7 +253,7 @@ static int prune_some(struct kv_store *kv, int rows)
     int n, rc = SQLITE_OK;
     if (kv->outcomes_due) {
         rc = kv_tables_prune_outcomes(kv->tables, hlc_to_ms(kv->watermark), rows, &n);
-        kv->outcomes_due = n == rows;
+        kv->outcomes_due = rc != SQLITE_OK || n == rows;
     }
     if (rc == SQLITE_OK && kv->old_due)
         rc = prune_versions(kv, kv_tables_prune_old, rows, &kv->old_due);

@@ -211,6 +211,13 @@ static void append_of_each_kind(void)
     rig_commit(&rig, &committed, TS(6500) + rig.n);
     assert_int_equal(rig_prepare(&rig, &open, TS(6000), &add, 1), ASSENT_OK);
     rig_abort(&rig, &open);
+    /* An add below one that is committed already changes old versions. */
+    struct txid late = rig_txid(&rig, 9600), soon = rig_txid(&rig, 9601);
+    hlc_ts ts = TS(7000) + 10 * (uint64_t)rig.n;
+    assert_int_equal(rig_prepare(&rig, &late, TS(6000), &add, 1), ASSENT_OK);
+    assert_int_equal(rig_prepare(&rig, &soon, TS(6000), &add, 1), ASSENT_OK);
+    rig_commit(&rig, &soon, ts + 2);
+    rig_commit(&rig, &late, ts + 1);
     rig_put(&rig, TS(1000) + rig.n, "gone", "x");
     rig_delete(&rig, TS(1000) + rig.n, "gone");
     kv_store_durable(rig.kv, &watermark);
@@ -218,13 +225,15 @@ static void append_of_each_kind(void)
 
 static void what_could_not_be_applied_is_applied_when_tried_again(void **state)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, rounds = 0;
     bool met = true;
+    char sum[16];
     (void)state;
     fill();
     assert_true(apply_all());
     while (met) {
         append_of_each_kind();
+        rounds++;
         left = n += 3; /* each would take long */
         bool good = apply_all();
         met = left == 0;
@@ -232,13 +241,67 @@ static void what_could_not_be_applied_is_applied_when_tried_again(void **state)
         assert_true(good || met);
         assert_true(good || apply_all());
     }
-    struct op read = op_of(OP_READ_KEY, "e");
+    struct op read[] = {op_of(OP_READ_KEY, "e"), op_of(OP_READ_KEY, "n")};
     struct results results;
     rig_restart(&rig); /* as the tables have it */
-    rig_read(&rig, &read, 1, &results);
+    rig_read(&rig, read, 2, &results);
+    snprintf(sum, sizeof sum, "%u", 10 + 2 * rounds);
     assert_true(bytes_equal(results.result[0].value, bytes_of_text("5")));
+    assert_true(bytes_equal(results.result[1].value, bytes_of_text(sum)));
     results_free(&results);
     assert_true(n > 100);
+}
+
+/* ---- pruning ---- */
+
+static int rows_of(const char *table)
+{
+    sqlite3_stmt *s;
+    char sql[64];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
+    assert_int_equal(sqlite3_prepare_v2(rig.db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int n = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    return n;
+}
+
+/* One step with a failure at the n-th instruction of it; 0: without one. */
+static bool prune(uint32_t n)
+{
+    bool more;
+    rig_sql(&rig, "BEGIN IMMEDIATE");
+    left = n;
+    int rc = rig.role.prune(rig.role.arg, &more);
+    n = left;
+    left = 0;
+    if (!sqlite3_get_autocommit(rig.db))
+        rig_sql(&rig, rc == SQLITE_OK ? "COMMIT" : "ROLLBACK");
+    left = n;
+    return rc == SQLITE_OK;
+}
+
+static void what_could_not_be_pruned_is_pruned_by_the_next_step(void **state)
+{
+    uint32_t n = 0;
+    bool met = true;
+    (void)state;
+    while (met) {
+        rig_put(&rig, TS(1000), "a", "1");
+        rig_put(&rig, TS(1001), "a", "2");
+        rig_delete(&rig, TS(1002), "a");
+        assert_true(apply_all());
+        rig_watermark(&rig, TS(2000) + ++n);
+        bool good = prune(n);
+        met = left == 0;
+        left = 0;
+        assert_true(good || met);
+        assert_true(good || prune(0));
+        assert_int_equal(rows_of("kv"), 0);
+        assert_int_equal(rows_of("kv_old"), 0);
+        assert_int_equal(rows_of("outcomes"), 0);
+    }
+    assert_true(n > 50);
 }
 
 /* ---- opening ---- */
@@ -434,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KV_TEST(a_question_ends_in_an_error_or_in_the_answer),
         KV_TEST(what_could_not_be_applied_is_applied_when_tried_again),
+        KV_TEST(what_could_not_be_pruned_is_pruned_by_the_next_step),
         KV_TEST(a_store_is_loaded_whole_or_not_at_all),
         KV_TEST(a_store_that_is_not_created_whole_says_so),
         KV_TEST(after_a_decision_that_memory_does_not_have_nothing_is_answered),
