@@ -230,14 +230,75 @@ static enum verdict check_registers(const struct history *h, struct finding *out
     return v;
 }
 
-/* Whether an add or transfer may have happened at a time that is not known: then sums say nothing.
- */
-static bool write_without_timestamp(const struct history *h)
+/* What a write whose timestamp is not known does to a sum, if it took effect. */
+struct unstamped {
+    int64_t key;
+    int64_t delta;
+    uint32_t invoked_at;
+};
+
+/* Of so many writes of one key all subsets are tried for a sum that the others do not explain. */
+#define UNSTAMPED_MAX 12
+
+struct sums {
+    struct unstamped *unstamped; /* by key */
+    size_t n;
+    uint64_t judged;   /* sums that were looked at */
+    uint64_t left_out; /* and that too many writes might explain */
+};
+
+static int compare_unstamped(const void *a, const void *b)
 {
-    for (uint32_t i = 0; i < h->n; i++)
-        if (!is_read(h, i) && h->op[i].result != RESULT_FAIL && !has_timestamp(&h->op[i]))
+    const struct unstamped *x = a, *y = b;
+    return (x->key > y->key) - (x->key < y->key);
+}
+
+static struct sums sums_new(const struct history *h)
+{
+    struct sums s = {xcalloc(2 * (size_t)h->n + 1, sizeof *s.unstamped), 0, 0, 0};
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct operation *o = &h->op[i];
+        const struct micro *m = &o->micro[0];
+        if (is_read(h, i) || o->result == RESULT_FAIL || has_timestamp(o))
+            continue;
+        bool moves = m->kind == MICRO_TRANSFER;
+        s.unstamped[s.n++] =
+            (struct unstamped){m->key, moves ? -m->value : m->value, o->invoked_at};
+        if (moves)
+            s.unstamped[s.n++] = (struct unstamped){m->other, m->value, o->invoked_at};
+    }
+    qsort(s.unstamped, s.n, sizeof *s.unstamped, compare_unstamped);
+    return s;
+}
+
+static bool some_add_up(const int64_t *delta, uint32_t n, int64_t sum)
+{
+    return sum == 0 || (n > 0 && (some_add_up(delta + 1, n - 1, sum) ||
+                                  some_add_up(delta + 1, n - 1, sum - delta[0])));
+}
+
+/* Whether a read that ended at event `ended_at` may have found `sum` where what committed below its
+ * timestamp adds up to `expected`. */
+static bool sum_explained(struct sums *s, int64_t key, uint32_t ended_at, int64_t sum,
+                          int64_t expected)
+{
+    int64_t delta[UNSTAMPED_MAX];
+    uint32_t n = 0;
+    s->judged++;
+    if (sum == expected || sum == HISTORY_NIL)
+        return sum == expected;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct unstamped *u = &s->unstamped[i];
+        if (u->key != key || u->invoked_at > ended_at)
+            continue;
+        if (n == UNSTAMPED_MAX) {
+            s->judged--;
+            s->left_out++;
             return true;
-    return false;
+        }
+        delta[n++] = u->delta;
+    }
+    return some_add_up(delta, n, sum - expected);
 }
 
 static enum verdict say_sum(const struct history *h, const struct stamp *s, int64_t key,
@@ -252,7 +313,7 @@ static enum verdict say_sum(const struct history *h, const struct stamp *s, int6
     return out->verdict;
 }
 
-static enum verdict check_counters(const struct history *h, struct finding *out)
+static enum verdict check_counters(const struct history *h, struct sums *sums, struct finding *out)
 {
     size_t n;
     struct stamp *all = stamps_of(h, true, &n);
@@ -264,7 +325,8 @@ static enum verdict check_counters(const struct history *h, struct finding *out)
             sum = 0;
         if (m->kind == MICRO_ADD)
             sum += m->value;
-        else if (m->known && m->values[0] != sum)
+        else if (m->known &&
+                 !sum_explained(sums, m->key, h->op[all[i].op].ended_at, m->values[0], sum))
             v = say_sum(h, &all[i], m->key, m->values[0], sum, out);
     }
     free(all);
@@ -272,7 +334,7 @@ static enum verdict check_counters(const struct history *h, struct finding *out)
 }
 
 /* The first read with a timestamp gives the balances to begin with. */
-static enum verdict check_accounts(const struct history *h, struct finding *out)
+static enum verdict check_accounts(const struct history *h, struct sums *sums, struct finding *out)
 {
     size_t n;
     struct stamp *all = stamps_of(h, false, &n);
@@ -293,7 +355,7 @@ static enum verdict check_accounts(const struct history *h, struct finding *out)
                 memcpy(balance, m->values, accounts * sizeof *balance);
         } else if (m->known) {
             for (uint32_t k = 0; k < m->n && k < accounts && v == VERDICT_HELD; k++)
-                if (m->values[k] != balance[k])
+                if (!sum_explained(sums, k, h->op[all[i].op].ended_at, m->values[k], balance[k]))
                     v = say_sum(h, &all[i], k, m->values[k], balance[k], out);
         }
     }
@@ -348,17 +410,38 @@ static enum verdict check_sets(const struct history *h, struct finding *out)
     return v;
 }
 
+static enum verdict say_held(uint32_t stamped_n, struct finding *out)
+{
+    return finding_held(out, "%" PRIu32 " commit timestamps", stamped_n);
+}
+
+static enum verdict check_sums(const struct history *h, uint32_t stamped_n, struct finding *out)
+{
+    struct sums s = sums_new(h);
+    enum verdict v =
+        h->workload == WORKLOAD_BANK ? check_accounts(h, &s, out) : check_counters(h, &s, out);
+    free(s.unstamped);
+    if (v != VERDICT_HELD)
+        return v;
+    if (s.left_out > 0 && s.judged == 0)
+        return finding_unjudged(out, "too many writes have no known outcome or timestamp");
+    say_held(stamped_n, out);
+    if (s.left_out > 0)
+        finding_say(out,
+                    "; %" PRIu64 " of %" PRIu64 " sums left out, as more than %d writes of their "
+                    "key have no known outcome or timestamp",
+                    s.left_out, s.judged + s.left_out, UNSTAMPED_MAX);
+    return VERDICT_HELD;
+}
+
 enum verdict check_timestamps(const struct history *h, struct finding *out)
 {
     uint32_t stamped_n = 0;
     enum verdict v = VERDICT_HELD;
     for (uint32_t i = 0; i < h->n; i++)
         stamped_n += has_timestamp(&h->op[i]);
-    bool sums = h->workload == WORKLOAD_BANK || h->workload == WORKLOAD_COUNTER;
     if (stamped_n == 0)
         return finding_unjudged(out, "no operation has a commit timestamp");
-    if (sums && write_without_timestamp(h))
-        return finding_unjudged(out, "the outcome or the timestamp of a write is not known");
     switch (h->workload) {
     case WORKLOAD_LIST:
         v = check_lists(h, out);
@@ -367,16 +450,11 @@ enum verdict check_timestamps(const struct history *h, struct finding *out)
         v = check_registers(h, out);
         break;
     case WORKLOAD_BANK:
-        v = check_accounts(h, out);
-        break;
     case WORKLOAD_COUNTER:
-        v = check_counters(h, out);
-        break;
+        return check_sums(h, stamped_n, out);
     case WORKLOAD_SET:
         v = check_sets(h, out);
         break;
     }
-    if (v != VERDICT_HELD)
-        return v;
-    return finding_held(out, "%" PRIu32 " commit timestamps", stamped_n);
+    return v == VERDICT_HELD ? say_held(stamped_n, out) : v;
 }

@@ -4,7 +4,8 @@
  *
  * Lists: along the order of versions that the reads tell. Registers, accounts, counters and sets:
  * by replaying the operations in timestamp order. Operations without a timestamp (strong reads,
- * unknown outcomes) are left out, or explain what nothing else does. */
+ * unknown outcomes) are left out, or explain what nothing else does: a sum may hold any of the
+ * adds and transfers whose timestamp is not known, if they are few. */
 #ifndef CHAOS_CHECK_TIMESTAMPS_H
 #define CHAOS_CHECK_TIMESTAMPS_H
 

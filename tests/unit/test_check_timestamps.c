@@ -67,6 +67,11 @@ static void registers_replay_in_timestamp_order(void **state)
     planted_judge(WORKLOAD_REGISTER, check_timestamps, rows, sizeof rows / sizeof rows[0]);
 }
 
+/* Thirteen adds to a counter of which nobody knows whether they took effect. */
+#define THREE_ADDS(key) "1: +" #key "=1 info; 1: +" #key "=2 info; 1: +" #key "=3 info; "
+#define MANY_ADDS(key)                                                                             \
+    THREE_ADDS(key) THREE_ADDS(key) THREE_ADDS(key) THREE_ADDS(key) "1: +" #key "=1 info; "
+
 static void sums_and_sets_replay_in_timestamp_order(void **state)
 {
     (void)state;
@@ -81,13 +86,38 @@ static void sums_and_sets_replay_in_timestamp_order(void **state)
          NULL},
         {"seen at", "0: r=[9 9] ok@1; 0: t0,1=4 ok@5; 0: r=[5 13] ok@5", FAILED(TIMESTAMP_EQUAL),
          NULL},
-        {"one is unknown", "0: t0,1=4 info; 0: r=[5 13] ok@5", UNJUDGED, NULL},
+        {"an unknown one is in", "0: r=[9 9] ok@1; 1: t0,1=4 info; 0: r=[5 13] ok@5", HELD, NULL},
+        {"an unknown one is not in", "0: r=[9 9] ok@1; 1: t0,1=4 info; 0: r=[9 9] ok@5", HELD,
+         NULL},
+        {"one of two unknown ones",
+         "0: r=[9 9] ok@1; 1: t0,1=4 info; 2: t0,1=2 info; "
+         "0: r=[7 11] ok@5",
+         HELD, NULL},
+        {"without a timestamp, as it was learned",
+         "0: r=[9 9] ok@1; 1: t0,1=4 ok; "
+         "0: r=[5 13] ok@5",
+         HELD, NULL},
+        {"no unknown one does it", "0: r=[9 9] ok@1; 1: t0,1=4 info; 0: r=[7 11] ok@5",
+         FAILED(TIMESTAMP_ORDER), "saw 7 in key 0"},
+        {"half of an unknown one", "0: r=[9 9] ok@1; 1: t0,1=4 info; 0: r=[5 12] ok@5",
+         FAILED(TIMESTAMP_ORDER), "saw 12 in key 1"},
+        {"unknown, but later", "0: r=[9 9] ok@1; 0: r=[5 13] ok@5; 1: t0,1=4 info",
+         FAILED(TIMESTAMP_ORDER), NULL},
+        {"aborted", "0: r=[9 9] ok@1; 1: t0,1=4 fail; 0: r=[5 13] ok@5", FAILED(TIMESTAMP_ORDER),
+         NULL},
+        {"an account is gone", "0: r=[9 9] ok@1; 1: t0,1=4 info; 0: r=[9 nil] ok@5",
+         FAILED(TIMESTAMP_ORDER), "saw nil in key 1"},
     };
     static const struct planted counter[] = {
         {"in order", "0: +1=4 ok@1; 0: +1=-3 ok@2; 0: r1=1 ok@3; 0: r2=0 ok@4", HELD, NULL},
         {"adds at one", "0: +1=4 ok@1; 0: +1=-3 ok@1; 0: r1=1 ok@3", HELD, NULL},
         {"below", "0: +1=4 ok@6; 0: r1=4 ok@3", FAILED(TIMESTAMP_ORDER), "adds up to 0"},
         {"above", "0: r1=0 ok@3; 0: +1=4 ok@2", FAILED(TIMESTAMP_ORDER), "adds up to 4"},
+        {"unknown of another key", "0: +1=4 ok@1; 1: +2=1 info; 0: r1=5 ok@3",
+         FAILED(TIMESTAMP_ORDER), NULL},
+        {"too many unknown of one", MANY_ADDS(1) "0: r1=40 ok@3; 0: r2=7 ok@3; 0: +2=7 ok@2", HELD,
+         "1 of 2 sums left out"},
+        {"too many unknown of all", MANY_ADDS(1) "0: r1=40 ok@3", UNJUDGED, NULL},
     };
     static const struct planted set[] = {
         {"in order", "0: +0=4 ok@1; 0: r=[4] ok@2; 0: +0=7 ok@3; 0: r=[7 4] ok@4", HELD, NULL},
@@ -108,6 +138,8 @@ static void random_histories_with_true_timestamps_pass(void **state)
     planted_none(WORKLOAD_SET, check_timestamps, 5, 2000, false);
     planted_none(WORKLOAD_BANK, check_timestamps, 10, 3000, true);
     planted_none(WORKLOAD_COUNTER, check_timestamps, 10, 3000, true);
+    planted_none(WORKLOAD_BANK, check_timestamps, 10, 300, false);
+    planted_none(WORKLOAD_COUNTER, check_timestamps, 10, 300, false);
 }
 
 static void a_wrong_read_contradicts_the_timestamps(void **state)
