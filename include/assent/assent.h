@@ -35,6 +35,9 @@ typedef struct assent assent; /* a client of one cluster */
 typedef struct assent_txn
     assent_txn; /* a mini-transaction: checks, reads, writes; committed once */
 
+/* What a read gave: entries, and where they came from. */
+typedef struct assent_list assent_list;
+
 /* A transaction id (UUIDv7). Text form is 36 characters. */
 typedef struct assent_txid {
     uint8_t bytes[16];
@@ -177,6 +180,45 @@ typedef assent_status (*assent_build)(assent_txn *t, void *arg);
 ASSENT_API assent_status assent_run(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
                                     assent_commit_info *info);
 
+/* ---- interactive transactions: read, decide, write, commit (docs/consistency.md) ----
+ *
+ * What a transaction reads with the calls below is one snapshot of the whole cluster, fixed by the
+ * first of them, with its own writes so far on top. The commit checks, together with all else that
+ * the transaction holds, that nothing of what it saw was written since; a range is seen with the
+ * keys that it does not hold. If something was: ASSENT_CHANGED, and building it again may succeed.
+ * So it is strictly serializable. Until the commit nothing is held at any participant.
+ *
+ * A transaction that only read is serializable at its snapshot, and its commit sends nothing: it
+ * has no id afterwards. With assent_txn_strict, or once its id was asked for, it is checked like
+ * any other. */
+
+/* *out has the entry, which was not found, with ASSENT_NOT_FOUND as well; the version of an entry
+ * that the transaction itself wrote is zero. ASSENT_PRUNED: the snapshot is older than what the
+ * participants keep: build the transaction again. ASSENT_NOT_INTEGER: it has an add on top of a
+ * value that is none. Blocks up to the handle's timeout. */
+ASSENT_API assent_status assent_txn_get(assent_txn *t, const void *key, size_t key_len,
+                                        assent_list **out);
+/* Keys of [key, end), at most limit (0: as many as fit one answer); the last entry says whether it
+ * was truncated. The range must lie in one placement. */
+ASSENT_API assent_status assent_txn_scan(assent_txn *t, const void *key, size_t key_len,
+                                         const void *end, size_t end_len, uint32_t limit,
+                                         bool descending, assent_list **out);
+/* Fixes the snapshot instead of the first read; ASSENT_INVALID if it is fixed already. */
+ASSENT_API assent_status assent_txn_read_at(assent_txn *t, assent_ts ts);
+/* The snapshot's timestamp; 0: not fixed yet. */
+ASSENT_API assent_ts assent_txn_snapshot(const assent_txn *t);
+/* That it saw the newest is checked although it does not write; costs a commit. */
+ASSENT_API assent_status assent_txn_strict(assent_txn *t);
+
+/* Names are 1..64 bytes; one that is in use already now means this place. */
+ASSENT_API assent_status assent_savepoint(assent_txn *t, const char *name);
+/* Drops the writes, checks and reads-at-commit that were added since the savepoint, which stays;
+ * what was seen stays checked. ASSENT_NOT_FOUND: no such savepoint. */
+ASSENT_API assent_status assent_rollback_to(assent_txn *t, const char *name);
+/* Drops everything: the transaction is as new, its priority kept. ASSENT_SEALED once it was sent.
+ */
+ASSENT_API assent_status assent_rollback(assent_txn *t);
+
 /* What became of a transaction, asked at any coordinator that answers. ASSENT_OK: committed, *ts
  * set; ASSENT_PENDING, ASSENT_EXPIRED, ASSENT_UNKNOWN; anything else: aborted for that reason. A
  * question about a transaction that no coordinator knows decides it: aborted, for good. */
@@ -185,7 +227,6 @@ ASSENT_API assent_status assent_outcome(assent *db, const assent_txid *id, uint3
 
 /* ---- strong reads: linearizable, from the nearest replica ---- */
 
-typedef struct assent_list assent_list;
 ASSENT_API void assent_list_free(assent_list *list);
 ASSENT_API size_t assent_list_size(const assent_list *list);
 ASSENT_API const assent_entry *assent_list_entry(const assent_list *list, size_t index);
@@ -260,6 +301,27 @@ typedef struct assent_read_info {
 } assent_read_info;
 /* About the answer that the list came in; lives as long as the list. */
 ASSENT_API const assent_read_info *assent_list_info(const assent_list *list);
+
+/* ---- watching: waiting for keys to change (docs/client-api.md, "Watching") ----
+ *
+ * A watch follows one key or one range, at the nearest replica, from a timestamp on: that of a
+ * commit, of a snapshot, or where another watch of the same keys stopped. Every commit that changes
+ * one of its keys after that timestamp is told of at least once, newest values only when several
+ * came together; nothing is kept for it at the participant between two calls. One that is too slow,
+ * or begins too far back, is told ASSENT_BEHIND: scan, then watch from the scan's timestamp. */
+typedef struct assent_watch assent_watch;
+/* end_len 0: the key itself; otherwise [key, end), which must lie in one placement. since 0: from
+ * now on. `where` is a participant or a datacenter; NULL: the nearest replica. */
+ASSENT_API assent_status assent_watch_open(assent *db, const void *key, size_t key_len,
+                                           const void *end, size_t end_len, assent_ts since,
+                                           const char *where, assent_watch **out);
+ASSENT_API void assent_watch_close(assent_watch *w);
+/* Waits until something changed. ASSENT_OK: *out has the changed keys, `found` false for deleted
+ * ones, in key order; ASSENT_READ_TIMED_OUT: nothing changed in timeout_ms (0: the handle's);
+ * ASSENT_BEHIND; ASSENT_OVERLOADED: more watches than a participant takes. One thread at a time. */
+ASSENT_API assent_status assent_watch_next(assent_watch *w, uint32_t timeout_ms, assent_list **out);
+/* Everything committed up to here has been told: where another watch may go on. */
+ASSENT_API assent_ts assent_watch_position(const assent_watch *w);
 
 /* ---- looking at nodes ---- */
 

@@ -40,6 +40,7 @@ extern "C" {
     X(STOPPING,       19, 1, 0, "the node is shutting down")                                       \
     X(ROLLED_BACK,    20, 0, 0, "rolled back by the program")                                      \
     X(MISMATCH,       21, 0, 0, "epoch or coordinator set differs")                                \
+    X(CHANGED,        22, 1, 0, "what the transaction had read was written since")                 \
     /* answers about an outcome */                                                                 \
     X(PENDING,        30, 0, 1, "not decided yet")                                                 \
     X(EXPIRED,        31, 0, 1, "older than the retention time: the outcome is no longer kept")    \
@@ -59,7 +60,8 @@ extern "C" {
     X(CORRUPT,        51, 0, 0, "the database is damaged")                                         \
     X(FOREIGN,        52, 0, 0, "the data directory belongs to something else")                    \
     X(SYSTEM,         53, 0, 0, "the operating system refused a call")                             \
-    X(TOO_STALE,      54, 1, 0, "every replica is behind by more than the read allows")
+    X(TOO_STALE,      54, 1, 0, "every replica is behind by more than the read allows")            \
+    X(BEHIND,         55, 0, 0, "changes were missed: scan, then watch from there on")
 /* clang-format on */
 
 typedef enum assent_status {
