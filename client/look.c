@@ -213,13 +213,11 @@ assent_status look_answer(struct look *l, assent_status status, assent_list *ans
 
 assent_status look_close(struct look *l, assent_status status, assent_list **out)
 {
-    bool missing =
-        l->op.kind == OP_READ_KEY && l->list != NULL && !assent_list_entry(l->list, 0)->found;
     *out = NULL;
     if (status == ASSENT_OK) {
         *out = l->list;
         l->list = NULL;
-        if (missing)
+        if (l->op.kind == OP_READ_KEY && !assent_list_entry(*out, 0)->found)
             status = error_set(ASSENT_NOT_FOUND, "%s", assent_status_text(ASSENT_NOT_FOUND));
     }
     assent_list_free(l->list);
