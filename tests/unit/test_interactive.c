@@ -536,7 +536,7 @@ static void reads_under_way_hold_up_the_end_of_the_transaction(void **state)
     assert_int_equal(assent_txn_id(t, &id), ASSENT_INVALID);
     assert_int_equal(assent_rollback(t), ASSENT_INVALID);
     assert_int_equal(handle_commit(t, 0, &config), ASSENT_INVALID);
-    assert_false(interactive_only_read(t));
+    assert_false(look_only(t));
     /* a failed one does not fix the snapshot */
     assert_int_equal(look_answer(&first, ASSENT_READ_TIMED_OUT, NULL, "why"),
                      ASSENT_READ_TIMED_OUT);
@@ -581,16 +581,16 @@ static void only_one_that_just_read_commits_without_being_sent(void **state)
     assent_commit_info info;
     assent_txid id;
     assent_txn *t = begin();
-    assert_false(interactive_only_read(t)); /* empty, as ever */
+    assert_false(look_only(t)); /* empty, as ever */
     key_seen(t, "a/x");
-    assert_true(interactive_only_read(t));
+    assert_true(look_only(t));
     assert_int_equal(assent_savepoint(t, "s"), ASSENT_OK);
     put(t, "a/y", "1");
-    assert_false(interactive_only_read(t));
+    assert_false(look_only(t));
     assert_int_equal(assent_rollback_to(t, "s"), ASSENT_OK);
-    assert_true(interactive_only_read(t));
+    assert_true(look_only(t));
     assert_int_equal(assent_check_exists(t, "a/y", 3), ASSENT_OK);
-    assert_false(interactive_only_read(t));
+    assert_false(look_only(t));
     assert_int_equal(assent_rollback_to(t, "s"), ASSENT_OK);
     interactive_commit(t, 0, &info);
     assert_int_equal(info.commit_ts, SNAPSHOT);
@@ -603,12 +603,12 @@ static void only_one_that_just_read_commits_without_being_sent(void **state)
     t = begin();
     key_seen(t, "a/x");
     assert_int_equal(assent_txn_strict(t), ASSENT_OK);
-    assert_false(interactive_only_read(t));
+    assert_false(look_only(t));
     assent_txn_free(t);
     t = begin();
     key_seen(t, "a/x");
     assert_int_equal(assent_txn_id(t, &id), ASSENT_OK);
-    assert_false(interactive_only_read(t));
+    assert_false(look_only(t));
     assent_txn_free(t);
 }
 
@@ -735,7 +735,7 @@ static void rolled_back_it_is_as_new_and_as_old(void **state)
     assert_int_equal(assent_rollback_to(t, "s"), ASSENT_NOT_FOUND);
     assert_int_equal(assent_txn_id(t, &again), ASSENT_INVALID); /* it is empty */
     key_seen(t, "a/x");
-    assert_true(interactive_only_read(t));
+    assert_true(look_only(t));
     put(t, "a/x", "1");
     assert_int_equal(assent_txn_id(t, &again), ASSENT_OK);
     assert_memory_not_equal(id.bytes, again.bytes, sizeof id.bytes);
