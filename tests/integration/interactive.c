@@ -12,8 +12,10 @@
 #include <time.h>
 
 #include <assent/assent.h>
+#include <assent/uv.h>
 
 static assent *db;
+static const char *cluster_file;
 
 __attribute__((format(printf, 2, 3), noreturn)) static void die(int line, const char *format, ...)
 {
@@ -477,6 +479,112 @@ static void run_retries_changed_reads(void)
     REQUIRE(attempts > THREADS * INCREMENTS); /* or it has tested nothing */
 }
 
+/* ---- with callbacks ---- */
+
+struct with_callbacks {
+    uv_loop_t loop;
+    assent *db;
+    assent_txn *t;
+    bool inside;   /* of a call that must not call back */
+    int under_way; /* reads */
+    int step;
+};
+
+static void on_closed(void *arg)
+{
+    struct with_callbacks *w = arg;
+    w->step++;
+}
+
+static void on_read_only(assent_txn *t, assent_status status, const assent_commit_info *info,
+                         const char *why, void *arg)
+{
+    struct with_callbacks *w = arg;
+    REQUIRE(!w->inside && w->step == 4 && status == ASSENT_OK && *why == '\0');
+    REQUIRE(info->commit_ts == assent_txn_snapshot(t) && info->coordinator == NULL);
+    w->step++;
+    assent_txn_free(t);
+    assent_close_uv(w->db, on_closed, w);
+}
+
+static void on_count(assent_status status, assent_list *list, const char *why, void *arg)
+{
+    struct with_callbacks *w = arg;
+    REQUIRE(w->step == 3 && status == ASSENT_OK && *why == '\0');
+    REQUIRE(assent_list_size(list) == 2);
+    REQUIRE(memcmp(assent_list_entry(list, 0)->key, "dc1/uv/2", 8) == 0);
+    assent_list_free(list);
+    if (--w->under_way > 0)
+        return;
+    w->step++;
+    w->inside = true;
+    OK(assent_commit_uv(w->t, 0, on_read_only, w));
+    w->inside = false;
+}
+
+/* Two at once, at a snapshot of its own. */
+static void read_only(struct with_callbacks *w)
+{
+    w->t = assent_txn_new(w->db);
+    OK(assent_txn_read_at(w->t, assent_now(w->db)));
+    for (w->under_way = 0; w->under_way < 2; w->under_way++)
+        OK(assent_txn_scan_uv(w->t, "dc1/uv/", 7, "dc1/uv0", 7, 0, true, on_count, w));
+    EXPECT(ASSENT_INVALID, assent_commit_uv(w->t, 0, on_read_only, w));
+}
+
+static void on_written(assent_txn *t, assent_status status, const assent_commit_info *info,
+                       const char *why, void *arg)
+{
+    struct with_callbacks *w = arg;
+    REQUIRE(w->step == 2 && status == ASSENT_OK && *why == '\0' && info->coordinator != NULL);
+    assent_txn_free(t);
+    w->step++;
+    read_only(w);
+}
+
+static void on_own(assent_status status, assent_list *list, const char *why, void *arg)
+{
+    struct with_callbacks *w = arg;
+    REQUIRE(!w->inside && w->step == 1 && status == ASSENT_OK && *why == '\0');
+    REQUIRE(memcmp(assent_list_entry(list, 0)->value, "mine", 4) == 0);
+    assent_list_free(list);
+    w->step++;
+    OK(assent_commit_uv(w->t, 0, on_written, w));
+}
+
+static void on_absent(assent_status status, assent_list *list, const char *why, void *arg)
+{
+    struct with_callbacks *w = arg;
+    REQUIRE(w->step == 0 && status == ASSENT_NOT_FOUND && *why != '\0');
+    REQUIRE(assent_list_size(list) == 1 && !assent_list_entry(list, 0)->found);
+    assent_list_free(list);
+    put(w->t, "dc1/uv/2", "mine");
+    w->step++;
+    w->inside = true;
+    OK(assent_txn_get_uv(w->t, "dc1/uv/2", 8, on_own, w)); /* without a question, but later */
+    w->inside = false;
+}
+
+static void callbacks(void)
+{
+    struct with_callbacks w = {0};
+    assent_list *list;
+    set("dc1/uv/1", "1");
+    REQUIRE(uv_loop_init(&w.loop) == 0);
+    OK(assent_open_uv(&w.db, &w.loop,
+                      &(assent_options){.cluster_file = cluster_file, .client = "app"}));
+    w.t = assent_txn_new(w.db);
+    EXPECT(ASSENT_INVALID, assent_txn_get(w.t, "dc1/uv/2", 8, &list));
+    EXPECT(ASSENT_INVALID, assent_txn_get_uv(w.t, "dc1/uv/2", 8, NULL, &w));
+    EXPECT(ASSENT_INVALID, assent_txn_get_uv(w.t, "", 0, on_absent, &w));
+    OK(assent_txn_get_uv(w.t, "dc1/uv/2", 8, on_absent, &w));
+    EXPECT(ASSENT_INVALID, assent_txn_get_uv(w.t, "dc1/uv/1", 8, on_absent, &w));
+    uv_run(&w.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&w.loop);
+    REQUIRE(w.step == 6);
+    REQUIRE(is_now("dc1/uv/2", "mine"));
+}
+
 static const struct test {
     const char *name;
     void (*run)(void);
@@ -493,6 +601,7 @@ static const struct test {
     {"only_reading_sends_nothing", only_reading_sends_nothing},
     {"past_snapshots", past_snapshots},
     {"expired_snapshot", expired_snapshot},
+    {"callbacks", callbacks},
     {"run_retries_changed_reads", run_retries_changed_reads},
 };
 
@@ -500,6 +609,7 @@ int main(int argc, char **argv)
 {
     if (argc != 3)
         return 64;
+    cluster_file = argv[1];
     if (assent_open(&db, &(assent_options){.cluster_file = argv[1], .client = "app"}) != ASSENT_OK)
         die(__LINE__, "cannot open %s", argv[1]);
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {

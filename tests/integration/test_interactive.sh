@@ -11,7 +11,7 @@ symbols=$(nm -D "$BUILD/libassent.so")
 ! grep -q __asan_ <<<"$symbols" || sanitize='-fsanitize=address,undefined'
 # shellcheck disable=SC2086
 ok 'the program builds' gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $sanitize -Iinclude \
-    tests/integration/interactive.c -L"$BUILD" -lassent -Wl,-rpath,"$BUILD" -lpthread -o "$WORK/interactive"
+    tests/integration/interactive.c -L"$BUILD" -lassent -Wl,-rpath,"$BUILD" -luv -lpthread -o "$WORK/interactive"
 
 cluster_make local
 start_all
@@ -32,6 +32,7 @@ that 'no long fork' long_fork
 that 'savepoints take back writes, not what was seen' savepoints
 that 'a strict reader has seen the newest, any other commits at its snapshot' strict_reads
 that 'the past can be read' past_snapshots
+that 'the same with callbacks' callbacks
 that 'assent_run repeats what had read something that changed: no increment is lost' run_retries_changed_reads
 
 for node in "${nodes[@]}"; do
