@@ -69,6 +69,35 @@ void interactive_commit(assent_txn *t, uint64_t began_us, assent_commit_info *in
                                      .total_us = (uint32_t)(clock_now_us() - began_us)};
 }
 
+/* Something that the culprit holds and the transaction saw; NULL: nothing. */
+static const struct op *seen_at_culprit(const assent_txn *t)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct placement *p = t->op[i].placement;
+        for (int k = 0; t->op[i].seen && k < p->replicas; k++) {
+            if (p->replica[k] == t->culprit)
+                return &t->op[i].op;
+        }
+    }
+    return NULL;
+}
+
+void interactive_hear(const assent_txn *t, uint32_t timeout_ms)
+{
+    char why[ERROR_TEXT_MAX];
+    assent_list *list;
+    const struct cluster_node *node = cluster_node(t->cluster, t->culprit);
+    const struct op *op = node == NULL ? NULL : seen_at_culprit(t);
+    if (op == NULL)
+        return;
+    snprintf(why, sizeof why, "%s", assent_error());
+    assent_read_options any = {
+        .level = ASSENT_EVENTUAL, .where = node->name, .timeout_ms = timeout_ms};
+    assent_get_with(t->db, op->key.data, op->key.len, &any, &list); /* the handle hears its time */
+    assent_list_free(list);
+    error_set(ASSENT_CHANGED, "%s", why);
+}
+
 void interactive_explain(const assent_txn *t, struct call *call)
 {
     char detail[ERROR_TEXT_MAX];

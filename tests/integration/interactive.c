@@ -479,6 +479,49 @@ static void run_retries_changed_reads(void)
     REQUIRE(attempts > THREADS * INCREMENTS); /* or it has tested nothing */
 }
 
+static bool hot_ends;
+
+/* Writes a key all the time, with a handle of its own. */
+static void *keep_hot(void *arg)
+{
+    assent *other;
+    (void)arg;
+    OK(assent_open(&other, &(assent_options){.cluster_file = cluster_file, .client = "app"}));
+    while (!__atomic_load_n(&hot_ends, __ATOMIC_RELAXED)) {
+        assent_txn *t = assent_txn_new(other);
+        put(t, "dc2/hot", "hot");
+        assent_commit(t, NULL); /* what it is written with does not matter */
+        assent_txn_free(t);
+        nanosleep(&(struct timespec){.tv_nsec = 40000000}, NULL);
+    }
+    assent_close(other);
+    return NULL;
+}
+
+static assent_status beside_the_hot_key(assent_txn *t, void *arg)
+{
+    (void)arg;
+    free(get(t, "dc1/cold"));
+    free(get(t, "dc2/hot"));
+    put(t, "dc1/cold", "written");
+    return ASSENT_OK;
+}
+
+/* With the clock of dc2's participant ahead: all that is written there is later than a snapshot by
+ * any other clock. */
+static void clocks_apart(void)
+{
+    pthread_t hot;
+    REQUIRE(pthread_create(&hot, NULL, keep_hot, NULL) == 0);
+    for (int i = 0; i < 5; i++) {
+        /* until what this handle has heard is past by the right clocks, too */
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        OK(assent_run(db, beside_the_hot_key, NULL, 5000, NULL));
+    }
+    __atomic_store_n(&hot_ends, true, __ATOMIC_RELAXED);
+    pthread_join(hot, NULL);
+}
+
 /* ---- with callbacks ---- */
 
 struct with_callbacks {
@@ -602,6 +645,7 @@ static const struct test {
     {"past_snapshots", past_snapshots},
     {"expired_snapshot", expired_snapshot},
     {"callbacks", callbacks},
+    {"clocks_apart", clocks_apart},
     {"run_retries_changed_reads", run_retries_changed_reads},
 };
 

@@ -53,4 +53,15 @@ that 'a snapshot that is no longer kept says so, to reads and commits' expired_s
 
 stop_all
 report $? 'every node stops cleanly'
+
+cluster_make apart
+perl -e 'print pack("q", 800000)' >"$WORK/clock"
+for node in "${nodes[@]}"; do
+    [ "$node" = dc2-p ] && start "$node" ASSENT_TEST_CLOCK="$WORK/clock" || start "$node"
+done
+connected
+report $? 'a cluster with a clock that is ahead by 800 ms starts'
+that 'what it writes all the time is read and committed upon all the same' clocks_apart
+stop_all
+report $? 'every node of it stops cleanly'
 finish
