@@ -431,6 +431,15 @@ static void expired_snapshot(void)
 
 static int attempts;
 
+static int number_in(const assent_list *list)
+{
+    const assent_entry *entry = assent_list_entry(list, 0);
+    char text[24] = "";
+    REQUIRE(entry->value_len < sizeof text);
+    memcpy(text, entry->value, entry->value_len);
+    return atoi(text);
+}
+
 /* Two counters, one of them read as a range, both written from what was read. */
 static assent_status increment(assent_txn *t, void *arg)
 {
@@ -441,13 +450,13 @@ static assent_status increment(assent_txn *t, void *arg)
     assent_status status = assent_txn_get(t, "dc1/inc", 7, &list);
     if (status != ASSENT_OK)
         return status;
-    int n = atoi(assent_list_entry(list, 0)->value);
+    int n = number_in(list);
     assent_list_free(list);
     status = assent_txn_scan(t, "dc2/inc", 7, "dc2/inc0", 8, 0, false, &list);
     if (status != ASSENT_OK)
         return status;
     /* one snapshot: never of different commits */
-    REQUIRE(atoi(assent_list_entry(list, 0)->value) == n);
+    REQUIRE(number_in(list) == n);
     assent_list_free(list);
     snprintf(text, sizeof text, "%d", n + 1);
     put(t, "dc1/inc", text);
