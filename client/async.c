@@ -3,15 +3,26 @@
 
 #include <stdlib.h>
 
-#include "client/handle.h"
 #include "client/clock.h"
+#include "client/handle.h"
+#include "client/interactive.h"
+#include "client/look.h"
 #include "runtime/keys.h"
 
 struct commit_uv {
     struct session_call session; /* first: its call leads back here */
     assent_txn *t;
     uint64_t began_us;
+    assent_commit_info info; /* of one that sends nothing */
     assent_commit_cb cb;
+    void *arg;
+};
+
+struct look_uv {
+    struct call call; /* when nothing has to be asked */
+    struct look look;
+    assent_status status;
+    assent_list_cb cb;
     void *arg;
 };
 
@@ -91,20 +102,45 @@ static void commit_uv_done(struct call *call)
     free(c);
 }
 
+static void commit_uv_nothing(struct call *call)
+{
+    struct commit_uv *c = call->arg;
+    c->cb(c->t, ASSENT_OK, &c->info, "", c->arg);
+    free(c);
+}
+
+static struct commit_uv *commit_uv_new(assent_txn *t, assent_commit_cb cb, void *arg)
+{
+    struct commit_uv *c = xcalloc(1, sizeof *c);
+    c->t = t;
+    c->began_us = clock_now_us();
+    c->cb = cb;
+    c->arg = arg;
+    return c;
+}
+
+/* One that only read a snapshot. */
+static assent_status commit_uv_read(assent_txn *t, assent_commit_cb cb, void *arg)
+{
+    struct commit_uv *c = commit_uv_new(t, cb, arg);
+    interactive_commit(t, c->began_us, &c->info);
+    c->session.call.finished = commit_uv_nothing;
+    c->session.call.arg = c;
+    engine_start_nothing(t->db->engine, &c->session.call);
+    return ASSENT_OK;
+}
+
 assent_status assent_commit_uv(assent_txn *t, uint32_t timeout_ms, assent_commit_cb cb, void *arg)
 {
     struct session_config config;
-    uint64_t began_us = clock_now_us();
     assent_status status = check_uv(t == NULL ? NULL : t->db, cb != NULL);
+    if (status == ASSENT_OK && look_only(t))
+        return commit_uv_read(t, cb, arg);
     if (status == ASSENT_OK)
         status = handle_commit(t, timeout_ms, &config);
     if (status != ASSENT_OK)
         return status;
-    struct commit_uv *c = xcalloc(1, sizeof *c);
-    c->t = t;
-    c->began_us = began_us;
-    c->cb = cb;
-    c->arg = arg;
+    struct commit_uv *c = commit_uv_new(t, cb, arg);
     c->session.call.finished = commit_uv_done;
     c->session.call.arg = c;
     engine_hear(t->db->engine, atomic_load(&t->db->heard));
@@ -203,4 +239,94 @@ assent_status assent_scan_uv(assent *db, const char *where, const void *key, siz
         .limit = limit,
     };
     return read_uv(db, &(assent_read_options){.where = where}, false, &op, cb, arg);
+}
+
+/* ---- interactive transactions ---- */
+
+static void look_uv_end(struct look_uv *u)
+{
+    assent_list *list;
+    assent_status status = look_close(&u->look, u->status, &list);
+    u->cb(status, list, status == ASSENT_OK ? "" : assent_error(), u->arg);
+    free(u);
+}
+
+static void look_uv_nothing(struct call *call)
+{
+    look_uv_end(call->arg);
+}
+
+static void look_uv_answer(assent_status status, assent_list *list, const char *why, void *arg);
+
+static assent_status look_uv_ask(struct look_uv *u)
+{
+    struct look *l = &u->look;
+    if (l->op.kind == OP_READ_KEY)
+        return assent_get_with_uv(l->t->db, l->op.key.data, l->op.key.len, &l->options,
+                                  look_uv_answer, u);
+    return assent_scan_with_uv(l->t->db, l->op.key.data, l->op.key.len, l->op.end.data,
+                               l->op.end.len, &l->options, look_uv_answer, u);
+}
+
+static void look_uv_answer(assent_status status, assent_list *list, const char *why, void *arg)
+{
+    struct look_uv *u = arg;
+    u->status = look_answer(&u->look, status, list, why);
+    if (u->status == ASSENT_OK && u->look.asks) {
+        u->status = look_uv_ask(u);
+        if (u->status == ASSENT_OK)
+            return;
+        u->status = look_answer(&u->look, u->status, NULL, assent_error());
+    }
+    look_uv_end(u);
+}
+
+static assent_status look_uv(assent_txn *t, const struct op *op, assent_list_cb cb, void *arg)
+{
+    assent_status status = check_uv(t == NULL ? NULL : t->db, cb != NULL);
+    if (status != ASSENT_OK)
+        return status;
+    struct look_uv *u = xcalloc(1, sizeof *u);
+    u->cb = cb;
+    u->arg = arg;
+    status = look_open(&u->look, t, op, assent_now(t->db));
+    if (status != ASSENT_OK) {
+        free(u);
+        return status;
+    }
+    if (!u->look.asks) {
+        u->call.finished = look_uv_nothing;
+        u->call.arg = u;
+        engine_start_nothing(t->db->engine, &u->call);
+        return ASSENT_OK;
+    }
+    status = look_uv_ask(u);
+    if (status != ASSENT_OK) {
+        assent_list *none;
+        status = look_answer(&u->look, status, NULL, assent_error());
+        look_close(&u->look, status, &none);
+        free(u);
+    }
+    return status;
+}
+
+assent_status assent_txn_get_uv(assent_txn *t, const void *key, size_t key_len, assent_list_cb cb,
+                                void *arg)
+{
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key, key_len)};
+    return look_uv(t, &op, cb, arg);
+}
+
+assent_status assent_txn_scan_uv(assent_txn *t, const void *key, size_t key_len, const void *end,
+                                 size_t end_len, uint32_t limit, bool descending, assent_list_cb cb,
+                                 void *arg)
+{
+    struct op op = {
+        .kind = OP_READ_RANGE,
+        .key = bytes_of(key, key_len),
+        .end = bytes_of(end, end_len),
+        .limit = limit,
+        .descending = descending,
+    };
+    return look_uv(t, &op, cb, arg);
 }

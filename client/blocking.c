@@ -9,11 +9,13 @@
  * between. */
 #include "client/blocking.h"
 #include "client/clock.h"
+#include "client/interactive.h"
 
 #include <signal.h>
 #include <stdlib.h>
 
 #include "client/list.h"
+#include "client/look.h"
 #include "runtime/keys.h"
 
 struct waiter {
@@ -246,6 +248,10 @@ static assent_status commit_blocking(assent_txn *t, uint32_t timeout_ms, assent_
     struct session_config config;
     struct session_call *c;
     uint64_t began_us = clock_now_us();
+    if (look_only(t)) {
+        interactive_commit(t, began_us, info);
+        return ASSENT_OK;
+    }
     assent_status status = handle_commit(t, timeout_ms, &config);
     if (status != ASSENT_OK)
         return status;

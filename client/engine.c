@@ -165,6 +165,8 @@ static void call_finish(struct engine *e, struct call *call, assent_status statu
         HASH_DEL(e->requests, &((struct nodes_call *)call)->request);
         free(((struct nodes_call *)call)->settled);
         break;
+    case CALL_NOTHING:
+        break;
     }
     TAILQ_INSERT_TAIL(&e->finished, call, link);
 }
@@ -322,6 +324,8 @@ static void call_step(struct engine *e, struct call *call, const struct session_
         break;
     case CALL_NODES:
         nodes_step(e, (struct nodes_call *)call, ev);
+        break;
+    case CALL_NOTHING:
         break;
     }
 }
@@ -573,6 +577,13 @@ void engine_start_nodes(struct engine *e, struct nodes_call *c, uint64_t deadlin
     call_start(e, &c->call, CALL_NODES);
     timer_set(&e->timers, &c->call.timer, deadline_us);
     call_begin(e, &c->call);
+}
+
+void engine_start_nothing(struct engine *e, struct call *call)
+{
+    call_start(e, call, CALL_NOTHING);
+    call_finish(e, call, ASSENT_OK);
+    engine_settle(e);
 }
 
 /* ---- ending ---- */

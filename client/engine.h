@@ -16,7 +16,7 @@
 #include "common/timers.h"
 #include "runtime/cluster.h"
 
-enum call_kind { CALL_SESSION, CALL_READ, CALL_NODES };
+enum call_kind { CALL_SESSION, CALL_READ, CALL_NODES, CALL_NOTHING };
 
 /* What is in progress; the first member of each kind. Owned by who starts it. */
 struct call {
@@ -85,5 +85,7 @@ void engine_start_session(struct engine *e, struct session_call *c,
 void engine_hear(struct engine *e, hlc_ts ts);
 void engine_start_read(struct engine *e, struct read_call *c, const struct read_config *config);
 void engine_start_nodes(struct engine *e, struct nodes_call *c, uint64_t deadline_us);
+/* A call that is done already, with ASSENT_OK: it ends on a later loop turn, as all do. */
+void engine_start_nothing(struct engine *e, struct call *call);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/clock.h"
+#include "client/interactive.h"
 #include "client/list.h"
 #include "runtime/keys.h"
 #include "wire/ops_codec.h"
@@ -147,6 +148,8 @@ assent_status handle_commit(assent_txn *t, uint32_t timeout_ms, struct session_c
 {
     if (t->sent)
         return error_set(ASSENT_SEALED, "the transaction was committed before: start another one");
+    if (t->looking > 0)
+        return error_set(ASSENT_INVALID, "a read of the transaction is under way: wait for it");
     assent_status status = txn_seal(t, clock_wall_ms(), random_bits());
     if (status != ASSENT_OK)
         return status;
@@ -191,6 +194,8 @@ void handle_committed(assent_txn *t, struct session_call *c, uint64_t began_us,
             };
         }
     }
+    interactive_explain(t, &c->call);
+    t->culprit = s->culprit;
     token_raise(&t->db->heard, s->commit_ts);
     if (s->status == ASSENT_OK)
         txn_take_results(t, s->results);

@@ -8,7 +8,9 @@
 
 struct assent_list {
     struct results results;
+    size_t n, cap;
     assent_entry *entry;
+    bool copies; /* each entry's bytes are one allocation, found again by the key */
     assent_read_info info;
 };
 
@@ -51,14 +53,45 @@ assent_status list_new(struct blob *results, assent_list **out)
     list->entry = xcalloc(list->results.n, sizeof *list->entry);
     for (uint32_t i = 0; i < list->results.n; i++)
         list->entry[i] = entry_of(&list->results.result[i]);
+    list->n = list->cap = list->results.n;
     *out = list;
     return ASSENT_OK;
+}
+
+assent_list *list_empty(void)
+{
+    assent_list *list = xcalloc(1, sizeof *list);
+    list->copies = true;
+    return list;
+}
+
+void list_append(assent_list *list, const assent_entry *entry)
+{
+    if (list->n == list->cap) {
+        list->cap = list->cap == 0 ? 8 : 2 * list->cap;
+        list->entry = xrealloc(list->entry, list->cap * sizeof *list->entry);
+    }
+    uint8_t *copy = xmalloc(entry->key_len + entry->value_len);
+    memcpy(copy, entry->key, entry->key_len);
+    if (entry->value_len > 0)
+        memcpy(copy + entry->key_len, entry->value, entry->value_len);
+    list->entry[list->n] = *entry;
+    list->entry[list->n].key = copy;
+    list->entry[list->n].value = copy + entry->key_len;
+    list->n++;
+}
+
+void list_truncate(assent_list *list)
+{
+    list->entry[list->n - 1].truncated = true;
 }
 
 void assent_list_free(assent_list *list)
 {
     if (list == NULL)
         return;
+    for (size_t i = 0; list->copies && i < list->n; i++)
+        free((void *)(uintptr_t)list->entry[i].key);
     results_free(&list->results);
     free(list->entry);
     free(list);
@@ -66,7 +99,7 @@ void assent_list_free(assent_list *list)
 
 size_t assent_list_size(const assent_list *list)
 {
-    return list == NULL ? 0 : list->results.n;
+    return list == NULL ? 0 : list->n;
 }
 
 const assent_entry *assent_list_entry(const assent_list *list, size_t index)

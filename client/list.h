@@ -15,6 +15,12 @@ assent_entry entry_of(const struct result *result);
  * and no list, when it is damaged. NULL results give an empty list. */
 assent_status list_new(struct blob *results, assent_list **out);
 
+/* A list of copies. */
+assent_list *list_empty(void);
+void list_append(assent_list *list, const assent_entry *entry);
+/* The last entry was the last that fitted the limit. */
+void list_truncate(assent_list *list);
+
 /* A key for error sentences: printable bytes as they are, others as \xNN, cut with "..." where it
  * does not fit. Returns out. */
 #define KEY_TEXT_MAX 80

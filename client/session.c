@@ -101,7 +101,7 @@ static void session_finish(struct session *s, assent_status status)
 /* The number of a transaction's abort reasons; everything else in a RESULT is no outcome. */
 static bool status_is_abort(assent_status status)
 {
-    return status >= ASSENT_CONFLICT && status <= ASSENT_MISMATCH;
+    return status >= ASSENT_CONFLICT && status <= ASSENT_CHANGED;
 }
 
 /* The nearest connected coordinator, or 0. `asked` leaves out those of the round: bit n is the n-th

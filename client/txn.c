@@ -1,6 +1,6 @@
 /* Operations are kept once, in call order; each participant's share is a list of their indices.
  *
- *   txn_add     checks an operation and its placement, and adds it whole or not at all
+ *   add_op      checks an operation and its placement, and adds it whole or not at all
  *   txn_merge   at the seal: a participant that only checks and reads is left out when others that
  * take part hold its keys too, so the order of calls does not cost a participant txn_seal    the id
  * and the encoded operations */
@@ -43,6 +43,7 @@ void assent_txn_free(assent_txn *t)
         blob_unref(t->encoded[i]);
         assent_list_free(t->results[i]);
     }
+    free(t->savepoint);
     free(t);
 }
 
@@ -171,30 +172,37 @@ static struct bytes copy_to(uint8_t **at, struct bytes from)
 }
 
 static void txn_keep(assent_txn *t, const struct op *op, size_t size,
-                     const struct placement *placement)
+                     const struct placement *placement, bool seen)
 {
     if (t->n == t->cap) {
         t->cap = t->cap == 0 ? 8 : 2 * t->cap;
         t->op = xrealloc(t->op, t->cap * sizeof *t->op);
     }
     struct txn_op *kept = &t->op[t->n++];
-    *kept = (struct txn_op){.op = *op, .size = size, .placement = placement};
+    *kept = (struct txn_op){.op = *op, .size = size, .placement = placement, .seen = seen};
     uint8_t *at = kept->data = xmalloc(op->key.len + op->end.len + op->value.len);
     kept->op.key = copy_to(&at, op->key);
     kept->op.end = copy_to(&at, op->end);
     kept->op.value = copy_to(&at, op->value);
 }
 
-/* Copies the operation's bytes. */
-static assent_status txn_add(assent_txn *t, const struct op *op)
+assent_status txn_check_open(const assent_txn *t)
 {
-    const struct placement *placement;
     if (t == NULL)
         return error_set(ASSENT_INVALID, "no transaction: the argument is NULL");
     if (t->sealed)
         return error_set(ASSENT_SEALED, "the transaction's id was read or it was committed: start "
                                         "another one");
-    assent_status status =
+    return ASSENT_OK;
+}
+
+static assent_status add_op(assent_txn *t, const struct op *op, bool seen)
+{
+    const struct placement *placement;
+    assent_status status = txn_check_open(t);
+    if (status != ASSENT_OK)
+        return status;
+    status =
         txn_check_range(t->cluster, op->key, op_is_range(op->kind) ? &op->end : NULL, &placement);
     if (status != ASSENT_OK)
         return status;
@@ -216,7 +224,7 @@ static assent_status txn_add(assent_txn *t, const struct op *op)
     status = nodes_have_room(t, node, nodes, size);
     if (status != ASSENT_OK)
         return status;
-    txn_keep(t, op, size, placement);
+    txn_keep(t, op, size, placement, seen);
     t->size += size * (size_t)nodes;
     for (int i = 0; i < nodes; i++) {
         int part = part_index(t, node[i]);
@@ -227,6 +235,17 @@ static assent_status txn_add(assent_txn *t, const struct op *op)
         part_add(&t->part[part], t->n - 1, &t->op[t->n - 1]);
     }
     return ASSENT_OK;
+}
+
+static assent_status txn_add(assent_txn *t, const struct op *op)
+{
+    return add_op(t, op, false);
+}
+
+assent_status txn_see(assent_txn *t, struct bytes key, struct bytes end)
+{
+    struct op op = {.kind = OP_CHECK_RANGE, .key = key, .end = end, .version = {.ts = t->snapshot}};
+    return add_op(t, &op, true);
 }
 
 static assent_status add_key_op(assent_txn *t, enum op_kind kind, const void *key, size_t key_len)
@@ -446,6 +465,11 @@ assent_status assent_txn_id(assent_txn *t, assent_txid *out)
 {
     if (t == NULL || out == NULL)
         return error_set(ASSENT_INVALID, "no transaction or no place for its id: NULL");
+    if (t->looking > 0)
+        return error_set(ASSENT_INVALID, "a read of the transaction is under way: wait for it");
+    if (t->sent && txid_equal(&t->txid, &(struct txid){0}))
+        return error_set(ASSENT_SEALED, "the transaction only read, and was committed without an "
+                                        "id: ask for it before, or make it strict");
     assent_status status = txn_seal(t, clock_wall_ms(), random_bits());
     if (status == ASSENT_OK)
         memcpy(out->bytes, t->txid.b, TXID_BYTES);

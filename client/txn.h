@@ -2,7 +2,10 @@
  *
  * A write goes to every replica of its key. A check or a read goes to one replica: one that takes
  * part anyway if there is one, else the one in the client's datacenter, else the first that the
- * placement names. Sealing fixes the id: no operation can be added after it. */
+ * placement names. Sealing fixes the id: no operation can be added after it.
+ *
+ * An interactive transaction (client/look.h) is the same list of operations: what it saw is in it
+ * as checks. */
 #ifndef CLIENT_TXN_H
 #define CLIENT_TXN_H
 
@@ -16,6 +19,7 @@ struct txn_op {
     uint8_t *data;
     size_t size; /* at most so many bytes when encoded */
     const struct placement *placement;
+    bool seen; /* the check that what was read did not change: no savepoint takes it back */
 };
 
 /* One participant's share: indices into the transaction's operations, ascending. */
@@ -26,6 +30,12 @@ struct txn_part {
     uint32_t n, cap;
     uint32_t *op;
     size_t size;
+};
+
+/* The operations before it stay when the transaction is rolled back to it. */
+struct savepoint {
+    char name[SAVEPOINT_NAME_BYTES_MAX + 1];
+    uint32_t n;
 };
 
 struct assent_txn {
@@ -43,17 +53,29 @@ struct assent_txn {
     int parts;
     struct txn_part part[PARTICIPANTS_MAX];
 
+    /* interactive */
+    hlc_ts snapshot;  /* 0: not fixed yet */
+    bool strict;      /* what was seen is checked although nothing is written */
+    uint32_t looking; /* reads of it that are under way */
+    uint32_t savepoints;
+    struct savepoint *savepoint; /* in the order in which they were set */
+
     /* since the seal */
     struct participants participants;
     struct blob *encoded[PARTICIPANTS_MAX];
 
     /* since the commit */
     assent_status results_status;
+    node_id culprit; /* the participant that refused it; 0: none */
     assent_list *results[PARTICIPANTS_MAX];
 };
 
 /* cluster is borrowed until the seal. */
 assent_txn *txn_new(struct assent *db, const struct cluster *cluster, int datacenter);
+/* Adds the check that nothing of [key, end) was written after the snapshot. */
+assent_status txn_see(assent_txn *t, struct bytes key, struct bytes end);
+/* ASSENT_SEALED, or ASSENT_INVALID for NULL: whether operations may be added at all. */
+assent_status txn_check_open(const assent_txn *t);
 /* Chooses the id and encodes the operations, once; ASSENT_INVALID for an empty transaction.
  * `random` gives the id's random bits. */
 assent_status txn_seal(assent_txn *t, uint64_t wall_ms, uint64_t random);

@@ -34,6 +34,9 @@
 #define TXN_BYTES_MAX (12u * 1024u * 1024u)
 /* encoded read results of one participant: a scan is cut to fit and says so */
 #define RESULTS_BYTES_MAX (2u * 1024u * 1024u)
+/* savepoints of one transaction, and the bytes of their names */
+#define SAVEPOINTS_MAX           256u
+#define SAVEPOINT_NAME_BYTES_MAX 64u
 /* the sentence in a vote or answer that says which key failed and what was found */
 #define DETAIL_BYTES_MAX 512u
 /* the text in STATUS_RESULT */

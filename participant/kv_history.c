@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "participant/kv_number.h"
+#include "common/number.h"
 #include "participant/kv_say.h"
 
 /* One old version with the add in it, written back. */
@@ -21,13 +21,12 @@ static int version_raise(struct kv_tables *t, const struct kv_write *write, stru
 {
     int64_t number = 0;
     char text[WIDE_TEXT_BYTES], quoted[KV_QUOTED_BYTES];
-    if ((cell->live && !kv_number_parse(cell->value, &number)) ||
-        !kv_number_fits(number + write->net)) {
+    if ((cell->live && !number_parse(cell->value, &number)) || !number_fits(number + write->net)) {
         fprintf(stderr, "assent: kv_history: an add does not fit an old version of key %s\n",
                 kv_quote(cell->key, quoted));
         abort();
     }
-    cell->value = bytes_of_text(kv_number_text(number + write->net, text));
+    cell->value = bytes_of_text(number_text(number + write->net, text));
     cell->live = true;
     kv_version_add(&cell->version, write->entry->ts, &write->entry->txid, write->adds);
     return kv_tables_old_put(t, cell, until);

@@ -17,7 +17,7 @@
 #include "common/ops.h"
 #include "common/record.h"
 #include "common/tree.h"
-#include "participant/kv_number.h"
+#include "common/number.h"
 
 /* A key's state; borrowed bytes. Never written: not live and version.ts 0. */
 struct kv_cell {

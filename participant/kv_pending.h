@@ -26,7 +26,7 @@
 
 #include "common/ops.h"
 #include "common/tree.h"
-#include "participant/kv_number.h"
+#include "common/number.h"
 
 struct kv_key;
 struct kv_txn;

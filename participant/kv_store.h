@@ -14,7 +14,7 @@
  * Files: kv_store (the life of a record), kv_check (may it be prepared), kv_writes (what it gives),
  * kv_pending (what is in flight, escrow), kv_overlay (what is durable and not in the tables),
  * kv_tables (SQLite), kv_history (earlier versions), kv_view (overlay over tables), kv_reads,
- * kv_number, kv_say. */
+ * kv_say. */
 #ifndef PARTICIPANT_KV_STORE_H
 #define PARTICIPANT_KV_STORE_H
 

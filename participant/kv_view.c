@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/mutant.h"
-#include "participant/kv_number.h"
+#include "common/number.h"
 
 static int found(int rc)
 {
@@ -32,11 +32,11 @@ static void cell_add(const struct kv_view *view, struct kv_cell *cell, const str
                      wide net)
 {
     int64_t number = 0;
-    if ((cell->live && !kv_number_parse(cell->value, &number)) || !kv_number_fits(number + net)) {
+    if ((cell->live && !number_parse(cell->value, &number)) || !number_fits(number + net)) {
         fprintf(stderr, "assent: kv_view: adds that were committed cannot be applied\n");
         abort();
     }
-    cell->value = bytes_of_text(kv_number_text(number + net, view->overlay->number));
+    cell->value = bytes_of_text(number_text(number + net, view->overlay->number));
     cell->live = true;
     kv_version_add(&cell->version, adds->ts, &adds->txid, adds->applies);
 }
@@ -124,6 +124,8 @@ int kv_view_changed(const struct kv_view *view, struct bytes key, struct bytes e
                     bool *found_one, struct kv_cell *out)
 {
     const struct kv_write *write = kv_overlay_from(view->overlay, key);
+    if (MUTANT(CHANGES_NOT_IN_OVERLAY))
+        write = NULL;
     for (; write != NULL; write = kv_overlay_next(write)) {
         *out = kv_write_cell(write);
         if (!before_end(out->key, end))

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "participant/kv_number.h"
+#include "common/number.h"
 #include "participant/kv_say.h"
 
 /* The keys of one transaction, in the entry's own writes: their links are free until it is pushed.
@@ -33,14 +33,14 @@ static void write_add(struct kv_write *write, const struct kv_entry *entry, cons
 {
     int64_t before = 0, after = 0;
     char text[WIDE_TEXT_BYTES], quoted[KV_QUOTED_BYTES];
-    if ((write->value != NULL && !kv_number_parse(blob_bytes(write->value), &before)) ||
+    if ((write->value != NULL && !number_parse(blob_bytes(write->value), &before)) ||
         __builtin_add_overflow(before, op->number, &after)) {
         fprintf(stderr, "assent: kv_writes: a prepared add to key %s cannot be applied\n",
                 kv_quote(op->key, quoted));
         abort();
     }
     blob_unref(write->value);
-    write->value = blob_new(bytes_of_text(kv_number_text(after, text)));
+    write->value = blob_new(bytes_of_text(number_text(after, text)));
     kv_version_add(&write->version, entry->ts, &entry->txid, 1);
     write->late = write->version.ts > entry->ts;
     write->net += op->number;

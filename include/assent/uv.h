@@ -49,6 +49,16 @@ ASSENT_API assent_status assent_scan_with_uv(assent *db, const void *key, size_t
                                              const assent_read_options *options, assent_list_cb cb,
                                              void *arg);
 
+/* assent_txn_get and assent_txn_scan. The transaction must live until the callback and may be added
+ * to meanwhile, but not be committed, rolled back as a whole or asked for its id: ASSENT_INVALID.
+ * Until the first of them was answered there can be no other one, unless assent_txn_read_at has
+ * fixed the snapshot; then any number may be under way. */
+ASSENT_API assent_status assent_txn_get_uv(assent_txn *t, const void *key, size_t key_len,
+                                           assent_list_cb cb, void *arg);
+ASSENT_API assent_status assent_txn_scan_uv(assent_txn *t, const void *key, size_t key_len,
+                                            const void *end, size_t end_len, uint32_t limit,
+                                            bool descending, assent_list_cb cb, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -474,7 +474,7 @@ static void sent_decided(struct oracle *o, const struct seen *t, const struct ma
 
 static bool is_abort(assent_status status)
 {
-    return status >= ASSENT_CONFLICT && status <= ASSENT_MISMATCH;
+    return status >= ASSENT_CONFLICT && status <= ASSENT_CHANGED;
 }
 
 /* A participant's, about a transaction that it decides alone. */

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-#include "participant/kv_number.h"
+#include "common/number.h"
 
 #define KEYS_MAX    6
 #define OPS_EACH    4
@@ -110,11 +110,11 @@ static bool adds_hold(const struct txn *t, int key, wide value, bool integer)
             integer = true;
         } else if (op->kind == OP_PUT) {
             int64_t number = 0;
-            integer = kv_number_parse(op->value, &number);
+            integer = number_parse(op->value, &number);
             value = number;
         } else if (op->kind == OP_ADD) {
             value += op->number;
-            if (!integer || !kv_number_fits(value) || (op->has_lower && value < op->lower) ||
+            if (!integer || !number_fits(value) || (op->has_lower && value < op->lower) ||
                 (op->has_upper && value > op->upper))
                 return false;
         }
@@ -237,7 +237,7 @@ static void cell_write(struct model *m, struct cell *cell, const struct txn *t, 
 {
     if (op->kind == OP_ADD) {
         wide sum = (cell->live ? cell->number : 0) + (wide)op->number;
-        if ((cell->live && !cell->integer) || !kv_number_fits(sum) ||
+        if ((cell->live && !cell->integer) || !number_fits(sum) ||
             (bounded && ((op->has_lower && sum < op->lower) || (op->has_upper && sum > op->upper))))
             fail_msg("seed %" PRIu64 ": an add broke its bounds at commit", m->seed);
         cell->number = (int64_t)sum;
@@ -251,7 +251,7 @@ static void cell_write(struct model *m, struct cell *cell, const struct txn *t, 
     } else {
         int64_t number = 0;
         cell->live = op->kind == OP_PUT;
-        cell->integer = cell->live && kv_number_parse(op->value, &number);
+        cell->integer = cell->live && number_parse(op->value, &number);
         cell->number = number;
         cell->version = (struct version){t->commit_ts, t->txid, 0};
     }
@@ -341,7 +341,7 @@ static void compare_cell(struct model *m, int key, const struct result *r)
     const struct cell *cell = &m->cell[key];
     char text[WIDE_TEXT_BYTES] = "text";
     if (cell->integer)
-        kv_number_text(cell->number, text);
+        number_text(cell->number, text);
     bool same = r->found == cell->live;
     if (same && cell->live)
         same = bytes_equal(r->value, bytes_of_text(text)) && r->version.ts == cell->version.ts &&
@@ -578,7 +578,7 @@ static void run_seed(const struct scene *scene, uint64_t seed, struct seen *seen
     for (int key = 0; key < scene->keys && scene->only_adds; key++) {
         struct txn *t = &m->txn[m->txns++];
         *t = (struct txn){.txid = rig_txid(&m->rig, 1), .n = 1, .key = {key}};
-        t->op[0] = op_put(key_names[key], kv_number_text(scene->start, m->start));
+        t->op[0] = op_put(key_names[key], number_text(scene->start, m->start));
         rig_append(&m->rig, RECORD_APPLIED, &t->txid, ++m->clock, rig_body(&t->txid, t->op, 1));
         model_commit(m, t, m->clock);
     }

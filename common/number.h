@@ -1,7 +1,7 @@
 /* Integers as values: canonical decimal text of 64 bits ("0", "-7", never "+7", "007" or "-0").
  * Sums of many of them are `wide`, which cannot overflow: at most 2^32 terms of 64 bits. */
-#ifndef PARTICIPANT_KV_NUMBER_H
-#define PARTICIPANT_KV_NUMBER_H
+#ifndef COMMON_NUMBER_H
+#define COMMON_NUMBER_H
 
 #include "common/bytes.h"
 
@@ -11,11 +11,11 @@ typedef __int128 wide;
 #define WIDE_TEXT_BYTES 41
 
 /* False unless `text` is exactly a canonical integer. */
-bool kv_number_parse(struct bytes text, int64_t *out);
+bool number_parse(struct bytes text, int64_t *out);
 /* Into out[WIDE_TEXT_BYTES]; returns out. */
-const char *kv_number_text(wide number, char *out);
+const char *number_text(wide number, char *out);
 
-static inline bool kv_number_fits(wide number)
+static inline bool number_fits(wide number)
 {
     return number >= INT64_MIN && number <= INT64_MAX;
 }

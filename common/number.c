@@ -1,8 +1,8 @@
-#include "participant/kv_number.h"
+#include "common/number.h"
 
 #include <string.h>
 
-bool kv_number_parse(struct bytes text, int64_t *out)
+bool number_parse(struct bytes text, int64_t *out)
 {
     bool negative = text.len > 0 && text.data[0] == '-';
     size_t digits = text.len - (negative ? 1 : 0);
@@ -18,13 +18,13 @@ bool kv_number_parse(struct bytes text, int64_t *out)
         number = number * 10 + (digit[i] - '0');
     }
     number = negative ? -number : number;
-    if (!kv_number_fits(number))
+    if (!number_fits(number))
         return false;
     *out = (int64_t)number;
     return true;
 }
 
-const char *kv_number_text(wide number, char *out)
+const char *number_text(wide number, char *out)
 {
     char digits[WIDE_TEXT_BYTES];
     char *at = digits + sizeof digits - 1;
