@@ -82,6 +82,9 @@
     X(SESSION_IGNORES_TOKEN, "a session reads whatever needs no waiting")                          \
     X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
     X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
+    X(WATCH_POSITION_HURRIES, "the position of a watch passes what is prepared and not decided")   \
+    X(WATCH_OVER_RESTART, "a watch goes on over a restart although changes may be missing")        \
+    X(WATCH_LEAVES_OUT_LATE, "a watch is not told of a commit with an older timestamp than others")\
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \

@@ -21,7 +21,8 @@ struct participant_config {
 };
 
 struct participant_stats {
-    uint32_t locking, preparing, in_doubt, deciding, in_memory, reads_waiting;
+    uint32_t locking, preparing, in_doubt, deciding, in_memory, reads_waiting, watches;
+    uint32_t changes; /* kept for watches */
     uint64_t prepared, refused, committed, aborted, one_phase, inquiries, reads;
     uint64_t in_doubt_oldest_us; /* age */
     hlc_ts floor;

@@ -49,6 +49,11 @@ ASSENT_API assent_status assent_scan_with_uv(assent *db, const void *key, size_t
                                              const assent_read_options *options, assent_list_cb cb,
                                              void *arg);
 
+/* One wait of a watch, which must live until the callback and may be closed there; another one may
+ * be started there. */
+ASSENT_API assent_status assent_watch_next_uv(assent_watch *w, uint32_t timeout_ms,
+                                              assent_list_cb cb, void *arg);
+
 #ifdef __cplusplus
 }
 #endif
