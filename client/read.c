@@ -199,12 +199,12 @@ static void watch_again(struct read *r, const struct session_event *e, int i,
 }
 
 /* Also of an earlier question, or of a replica that was given up: what it tells counts. But where
- * to begin (an answer without a cursor) is asked once. */
+ * to begin is asked once. */
 static void watch_result(struct read *r, const struct session_event *e, int i,
                          struct read_effects *out)
 {
     const struct msg_watch_result *m = &e->result->watch_result;
-    bool begins = m->cursor.incarnation == 0;
+    bool begins = m->since == 0;
     if (begins ? r->watch.since != 0 : m->results == NULL && r->current != i)
         return;
     hlc_ts since = m->ts > r->watch.since ? m->ts : r->watch.since;

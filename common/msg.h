@@ -235,6 +235,7 @@ struct msg_watch {
 struct msg_watch_result {
     uint64_t request;
     assent_status status;
+    hlc_ts since; /* as it was asked for */
     /* The position: all that was committed up to there was told. Of a refusal: the clock. */
     hlc_ts ts;
     struct watch_cursor cursor;

@@ -32,6 +32,7 @@ static struct msg *result(struct participant *p, const struct watch *w, assent_s
     struct msg *m = msg_new(MSG_WATCH_RESULT, NULL);
     m->watch_result.request = w->request;
     m->watch_result.status = status;
+    m->watch_result.since = w->since;
     m->watch_result.ts = hlc_now(&p->clock, p->stamp_ms);
     return m;
 }
@@ -67,8 +68,7 @@ static void answer(struct participant *p, struct watch *w, struct blob *results)
 {
     struct msg *m = result(p, w, ASSENT_OK);
     m->watch_result.ts = w->position;
-    if (w->since != 0) /* where to begin is told without one: it holds anywhere */
-        m->watch_result.cursor = (struct watch_cursor){p->config.incarnation, w->sequence};
+    m->watch_result.cursor = (struct watch_cursor){p->config.incarnation, w->sequence};
     m->watch_result.results = results;
     effect_send(p->effects, w->from, m);
     watch_drop(p, w);

@@ -523,9 +523,10 @@ static void watch_unpack(struct unpack *u, struct msg *m)
 static void watch_result_pack(struct pack *p, const struct msg *m)
 {
     const struct msg_watch_result *c = &m->watch_result;
-    message_pack(p, m, 7);
+    message_pack(p, m, 8);
     pack_uint(p, c->request);
     pack_uint(p, c->status);
+    pack_uint(p, c->since);
     pack_uint(p, c->ts);
     cursor_pack(p, c->cursor);
     text_pack(p, c->detail, DETAIL_BYTES_MAX, false);
@@ -537,6 +538,7 @@ static void watch_result_unpack(struct unpack *u, struct msg *m)
     struct msg_watch_result *c = &m->watch_result;
     c->request = u64_unpack(u, "request");
     c->status = status_unpack(u, "status");
+    c->since = u64_unpack(u, "since");
     c->ts = u64_unpack(u, "ts");
     c->cursor = cursor_unpack(u);
     c->detail = text_unpack(u, DETAIL_BYTES_MAX, false, "detail");

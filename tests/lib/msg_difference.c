@@ -193,6 +193,7 @@ static const char *headless_difference(const struct msg *a, const struct msg *b)
     case MSG_WATCH_RESULT:
         SAME(watch_result.request);
         SAME(watch_result.status);
+        SAME(watch_result.since);
         SAME(watch_result.ts);
         SAME(watch_result.cursor.incarnation);
         SAME(watch_result.cursor.sequence);

@@ -233,9 +233,9 @@ static void fill_reads(struct prng *p, struct msg *m)
             number(p), number32(p), number(p), number(p), {number32(p), number(p)}, blob(p)};
         break;
     case MSG_WATCH_RESULT:
-        m->watch_result = (struct msg_watch_result){number(p),       status(p),
-                                                    number(p),       {number32(p), number(p)},
-                                                    text_or_null(p), blob_or_null(p)};
+        m->watch_result = (struct msg_watch_result){
+            number(p),       status(p),      number(p), number(p), {number32(p), number(p)},
+            text_or_null(p), blob_or_null(p)};
         break;
     default: /* PING, PONG */
         m->ping = (struct msg_ping){number(p), number(p)};

@@ -198,24 +198,6 @@ static enum claim_state fake_claim_read(void *arg, const struct client_name *cli
     return CLAIM_HELD;
 }
 
-static void fake_writers(void *arg, const struct claim *read,
-                         void (*each)(void *each_arg, void *owner), void *each_arg)
-{
-    struct node *n = arg;
-    const struct fake_claim *own = (const struct fake_claim *)(const void *)read;
-    const struct fake_claim *c;
-    TAILQ_FOREACH (c, &n->claims, link)
-        if (c->held && c != own && strcmp(c->key, own->key) == 0)
-            each(each_arg, c->owner);
-}
-
-static void fake_written(void *arg, const struct claim *claim,
-                         void (*each)(void *each_arg, struct bytes key), void *each_arg)
-{
-    (void)arg;
-    each(each_arg, bytes_of_text(((const struct fake_claim *)(const void *)claim)->key));
-}
-
 /* A watch of "x*" is one of all keys with that prefix. */
 static bool fake_covers(void *arg, const struct claim *read, struct bytes key)
 {
@@ -224,6 +206,24 @@ static bool fake_covers(void *arg, const struct claim *read, struct bytes key)
     (void)arg;
     return own[prefix] == '*' ? bytes_has_prefix(key, bytes_of(own, prefix))
                               : bytes_equal(key, bytes_of_text(own));
+}
+
+static void fake_writers(void *arg, const struct claim *read,
+                         void (*each)(void *each_arg, void *owner), void *each_arg)
+{
+    struct node *n = arg;
+    const struct fake_claim *own = (const struct fake_claim *)(const void *)read;
+    const struct fake_claim *c;
+    TAILQ_FOREACH (c, &n->claims, link)
+        if (c->held && c != own && !c->only_looks && fake_covers(arg, read, bytes_of_text(c->key)))
+            each(each_arg, c->owner);
+}
+
+static void fake_written(void *arg, const struct claim *claim,
+                         void (*each)(void *each_arg, struct bytes key), void *each_arg)
+{
+    (void)arg;
+    each(each_arg, bytes_of_text(((const struct fake_claim *)(const void *)claim)->key));
 }
 
 /* "x y": these are also the results. */
