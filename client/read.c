@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/mutant.h"
 #include "common/sm.h"
 
 #define DIAL_PATIENCE_US   500000u
@@ -113,7 +114,7 @@ static struct msg *watch_question(const struct read *r, const struct session_eve
     m->watch.timeout_ms = timeout_ms;
     m->watch.ts = e->ts;
     m->watch.since = r->watch.since;
-    if (node == r->watch.node)
+    if (node == r->watch.node || MUTANT(WATCH_CURSOR_ANYWHERE))
         m->watch.cursor = r->watch.cursor;
     m->watch.ops = blob_ref(r->config.ops);
     return m;

@@ -173,7 +173,8 @@ struct participant *participant_new(const struct participant_config *config,
     TAILQ_INIT(&p->unsettled);
     TAILQ_INIT(&p->reads);
     TAILQ_INIT(&p->watches);
-    p->changes = changes_new(CHANGES_MAX, CHANGES_BYTES_MAX);
+    p->changes = changes_new(config->changes_max == 0 ? CHANGES_MAX : config->changes_max,
+                             CHANGES_BYTES_MAX);
     p->second.kind = TIMER_SECOND;
     return p;
 }

@@ -17,7 +17,8 @@ struct participant_config {
     uint32_t in_doubt_timeout_ms;
     uint32_t retention_ms;
     uint32_t clock_ahead_ms;
-    uint64_t seed; /* spreads repetitions */
+    uint32_t changes_max; /* kept for watches; 0: CHANGES_MAX */
+    uint64_t seed;        /* spreads repetitions */
 };
 
 struct participant_stats {

@@ -231,6 +231,10 @@ void watch_wake(struct participant *p)
     TAILQ_FOREACH_SAFE (w, &p->watches, link, next) {
         if (w->state != WATCH_PARKED)
             continue;
+        if (w->after < changes_dropped(p->changes)) {
+            refuse_behind(p, w);
+            continue;
+        }
         look(p, w, &changed);
         if (changed.n == 0)
             w->after = changed.upto;
