@@ -33,6 +33,11 @@ static bool has(const struct watch_seen *s, int64_t value)
     return false;
 }
 
+static bool begins(const struct watch_seen *s)
+{
+    return s->kind == WATCH_SEEN_FROM || s->kind == WATCH_SEEN_BEGIN;
+}
+
 /* The watch that begins at `from`: told of this append by the time of its first position at or
  * above the append's timestamp. */
 static enum verdict check_append(const struct watch_log *log, uint32_t from,
@@ -44,7 +49,7 @@ static enum verdict check_append(const struct watch_log *log, uint32_t from,
         const struct watch_seen *s = &log->seen[i];
         if (s->watcher != begin->watcher)
             continue;
-        if (s->kind == WATCH_SEEN_FROM)
+        if (begins(s))
             break;
         if (s->kind == WATCH_SEEN_LIST && s->key == append->key && has(s, append->value))
             break;
@@ -65,7 +70,8 @@ static enum verdict check_watch(const struct history *lists, const struct watch_
     const struct watch_seen *begin = &log->seen[from];
     for (uint32_t i = 0; i < lists->n; i++) {
         const struct operation *op = &lists->op[i];
-        if (op->result != RESULT_OK || op->commit_ts <= begin->ts)
+        if (op->result != RESULT_OK || op->commit_ts <= begin->ts ||
+            (begin->kind == WATCH_SEEN_BEGIN && op->start_ns < begin->at_ns))
             continue;
         for (uint32_t k = 0; k < op->n; k++) {
             const struct micro *m = &op->micro[k];
@@ -83,7 +89,7 @@ static enum verdict check_positions(const struct watch_log *log, uint32_t from, 
     hlc_ts last = begin->ts;
     for (uint32_t i = from + 1; i < log->n; i++) {
         const struct watch_seen *s = &log->seen[i];
-        if (s->watcher == begin->watcher && s->kind == WATCH_SEEN_FROM)
+        if (s->watcher == begin->watcher && begins(s))
             break;
         if (s->watcher != begin->watcher || s->kind != WATCH_SEEN_UPTO)
             continue;
@@ -122,7 +128,7 @@ enum verdict check_watches(const struct history *lists, const struct watch_log *
     if (check_aborted(lists, log, out) != VERDICT_HELD)
         return out->verdict;
     for (uint32_t i = 0; i < log->n; i++) {
-        if (log->seen[i].kind != WATCH_SEEN_FROM)
+        if (!begins(&log->seen[i]))
             continue;
         watches++;
         if (check_watch(lists, log, i, out) != VERDICT_HELD ||

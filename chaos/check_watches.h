@@ -12,16 +12,18 @@
 #include "chaos/check_finding.h"
 
 enum watch_seen_kind {
-    WATCH_SEEN_FROM, /* a new watch: at S, of `keys` */
-    WATCH_SEEN_LIST, /* told of `key`: it has these values */
-    WATCH_SEEN_UPTO, /* told the position, after the lists of the same answer */
+    WATCH_SEEN_FROM,  /* a new watch: at S, of `keys` */
+    WATCH_SEEN_BEGIN, /* the same, "from now on": what was invoked before it counts neither way */
+    WATCH_SEEN_LIST,  /* told of `key`: it has these values */
+    WATCH_SEEN_UPTO,  /* told the position, after the lists of the same answer */
 };
 
 struct watch_seen {
     enum watch_seen_kind kind;
     uint32_t watcher; /* has one watch at a time */
-    hlc_ts ts;        /* FROM, UPTO */
-    uint64_t keys;    /* FROM: a bit for each list that is watched */
+    hlc_ts ts;        /* FROM, BEGIN, UPTO */
+    int64_t at_ns;    /* BEGIN */
+    uint64_t keys;    /* FROM, BEGIN: a bit for each list that is watched */
     int64_t key;      /* LIST */
     uint32_t n;
     int64_t *values;

@@ -99,6 +99,7 @@ struct watch {
     hlc_ts since;        /* what was committed up to there is not told */
     uint64_t after;      /* nor what was applied up to there */
     uint32_t keys_max;   /* of this answer */
+    uint32_t keys;       /* in it */
     enum watch_state { WATCH_PARKED, WATCH_CEILING, WATCH_READING } state;
     struct timer timer; /* while it is parked */
 

@@ -68,7 +68,10 @@ static void answer(struct participant *p, struct watch *w, struct blob *results)
 {
     struct msg *m = result(p, w, ASSENT_OK);
     m->watch_result.ts = w->position;
-    m->watch_result.cursor = (struct watch_cursor){p->config.incarnation, w->sequence};
+    /* who begins at a position can do without, and is then told of all that is above it; below what
+     * is not kept it needs one, to be told at least of what comes from now on */
+    if (w->since != 0 || w->position < changes_dropped_ts(p->changes))
+        m->watch_result.cursor = (struct watch_cursor){p->config.incarnation, w->sequence};
     m->watch_result.results = results;
     effect_send(p->effects, w->from, m);
     watch_drop(p, w);
@@ -168,6 +171,7 @@ static void answer_with(struct participant *p, struct watch *w, const struct cha
     blob_unref(w->ops);
     w->ops =
         changed->n == 0 ? NULL : p->resource->reads_of(p->resource->arg, changed->key, changed->n);
+    w->keys = changed->n;
     w->sequence = changed->upto;
     w->resolved = resolve(p, w);
     w->position = whole && w->resolved > w->since ? w->resolved : w->since;
@@ -195,8 +199,8 @@ void watch_read_done(struct participant *p, const struct event_read_done *d)
         answer(p, w, blob_ref(d->results));
     } else if (d->status == ASSENT_TOO_LARGE && w->after < changes_dropped(p->changes)) {
         refuse_behind(p, w);
-    } else if (d->status == ASSENT_TOO_LARGE && w->keys_max > 1) {
-        w->keys_max /= 2; /* one key always fits */
+    } else if (d->status == ASSENT_TOO_LARGE && w->keys > 1) {
+        w->keys_max = w->keys / 2; /* one key always fits */
         look(p, w, &changed);
         answer_with(p, w, &changed);
     } else {

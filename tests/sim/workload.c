@@ -590,6 +590,7 @@ static void note_watch(struct worker *w, enum watch_seen_kind kind, hlc_ts ts)
     watch_log_add(&w->all->watches, &(struct watch_seen){.kind = kind,
                                                          .watcher = (uint32_t)w->index,
                                                          .ts = ts,
+                                                         .at_ns = now_ns(w),
                                                          .keys = watched_lists(w)});
 }
 
@@ -632,7 +633,7 @@ static void on_watched(struct call *call)
         w->ok = true;
     } else {
         if (first && r->watch.since != 0)
-            note_watch(w, WATCH_SEEN_FROM, r->watch.since);
+            note_watch(w, WATCH_SEEN_BEGIN, r->watch.since);
         note_changes(w, r->results);
         if (r->watch.since != 0)
             note_watch(w, WATCH_SEEN_UPTO, r->watch.since);
