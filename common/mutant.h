@@ -101,7 +101,7 @@
     X(PAGE_SUM_NOT_CHECKED, "a damaged page of the database is believed")                          \
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \
-    X(WATCH_CURSOR_ANYWHERE, "a watch uses the cursor of one participant at another")                 \
+    X(WATCH_CURSOR_ANYWHERE, "a watch uses the cursor of one participant at another")              \
     X(CLIENT_UNKNOWN_IS_ABORT, "a client without an answer believes that it was aborted")          \
     X(CLIENT_COMMITS_TWICE, "a client that has lost the home sends COMMIT to another one")
 /* clang-format on */
