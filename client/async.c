@@ -228,6 +228,42 @@ assent_status assent_scan_with_uv(assent *db, const void *key, size_t key_len, c
     return read_uv(db, handle_options(options), false, &op, cb, arg);
 }
 
+struct watch_uv {
+    struct read_call read;
+    assent_watch *w;
+    assent_list_cb cb;
+    void *arg;
+};
+
+static void watch_uv_done(struct call *call)
+{
+    struct watch_uv *c = call->arg;
+    assent_list *list;
+    assent_status status = handle_watch_done(c->w, &c->read, &list);
+    c->cb(status, list, call->why, c->arg);
+    free(c);
+}
+
+assent_status assent_watch_next_uv(assent_watch *w, uint32_t timeout_ms, assent_list_cb cb,
+                                   void *arg)
+{
+    struct read_config config;
+    assent *db = handle_watched(w);
+    assent_status status = check_uv(db, cb != NULL);
+    if (status == ASSENT_OK)
+        status = handle_watch(w, timeout_ms, &config);
+    if (status != ASSENT_OK)
+        return status;
+    struct watch_uv *c = xcalloc(1, sizeof *c);
+    c->w = w;
+    c->cb = cb;
+    c->arg = arg;
+    c->read.call.finished = watch_uv_done;
+    c->read.call.arg = c;
+    engine_start_read(db->engine, &c->read, &config);
+    return ASSENT_OK;
+}
+
 assent_status assent_scan_uv(assent *db, const char *where, const void *key, size_t key_len,
                              const void *end, size_t end_len, uint32_t limit, assent_list_cb cb,
                              void *arg)

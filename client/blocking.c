@@ -379,6 +379,33 @@ assent_status assent_scan(assent *db, const char *where, const void *key, size_t
     return read_blocking(db, &(assent_read_options){.where = where}, &op, false, out);
 }
 
+assent_status assent_watch_next(assent_watch *w, uint32_t timeout_ms, assent_list **out)
+{
+    struct read_config config;
+    assent *db = handle_watched(w);
+    if (out == NULL)
+        return error_set(ASSENT_INVALID, "no place for the list: NULL");
+    *out = NULL;
+    assent_status status = blocking_enter(db);
+    if (status != ASSENT_OK)
+        return status;
+    status = handle_watch(w, timeout_ms, &config);
+    if (status == ASSENT_OK) {
+        struct read_call *c = xcalloc(1, sizeof *c);
+        struct waiter waiter = {.start = start_read, .read = &config};
+        if (blocking_run(db, &waiter, &c->call)) {
+            status = handle_watch_done(w, c, out);
+            if (status != ASSENT_OK)
+                error_set(status, "%s", c->call.why);
+        } else {
+            status = ASSENT_CLOSED;
+        }
+        free(c);
+    }
+    blocking_leave(db);
+    return status;
+}
+
 assent_status assent_nodes(assent *db, uint32_t timeout_ms, assent_node **out, size_t *n)
 {
     if (out == NULL || n == NULL)

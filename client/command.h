@@ -54,7 +54,7 @@ struct command_call {
 
 extern const struct command command_init, command_up, command_status, command_get, command_put,
     command_del, command_add, command_scan, command_txn, command_outcome, command_load,
-    command_bench;
+    command_bench, command_watch;
 
 /* ---- common (command_common.c) ---- */
 

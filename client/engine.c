@@ -120,7 +120,9 @@ static void read_why(const struct engine *e, struct read_call *c)
     const struct read *r = &c->read;
     char nodes[600];
     nodes_why(e, r->config.replica, r->config.replicas, nodes, sizeof nodes);
-    if (r->status == ASSENT_READ_TIMED_OUT)
+    if (r->status == ASSENT_READ_TIMED_OUT && r->heard)
+        snprintf(c->call.why, sizeof c->call.why, "nothing changed in time");
+    else if (r->status == ASSENT_READ_TIMED_OUT)
         snprintf(c->call.why, sizeof c->call.why, "no replica answered in time (%s)%s%s%s%s", nodes,
                  r->refusal != ASSENT_OK ? "; the last refusal: " : "",
                  r->refusal != ASSENT_OK ? assent_status_text(r->refusal) : "",
@@ -444,10 +446,12 @@ static void engine_message(void *arg, const struct peer *peer, struct msg *m)
             call_step(e, &c->call, &ev);
             c = next;
         }
-    } else if (m->type == MSG_READ_RESULT || m->type == MSG_STATUS_RESULT) {
-        uint64_t id =
-            m->type == MSG_READ_RESULT ? m->read_result.request : m->status_result.request;
-        enum call_kind kind = m->type == MSG_READ_RESULT ? CALL_READ : CALL_NODES;
+    } else if (m->type == MSG_READ_RESULT || m->type == MSG_WATCH_RESULT ||
+               m->type == MSG_STATUS_RESULT) {
+        uint64_t id = m->type == MSG_READ_RESULT    ? m->read_result.request
+                      : m->type == MSG_WATCH_RESULT ? m->watch_result.request
+                                                    : m->status_result.request;
+        enum call_kind kind = m->type == MSG_STATUS_RESULT ? CALL_NODES : CALL_READ;
         struct call_request *request;
         HASH_FIND(hh, e->requests, &id, sizeof id, request);
         if (request != NULL && request->call->kind == kind)

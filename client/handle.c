@@ -138,7 +138,7 @@ assent_txn *assent_txn_new(assent *db)
     return db == NULL ? NULL : txn_new(db, db->cluster, db->datacenter);
 }
 
-static uint64_t deadline_us(const assent *db, uint32_t timeout_ms)
+uint64_t handle_deadline_us(const assent *db, uint32_t timeout_ms)
 {
     uint64_t ms = timeout_ms == 0 ? db->timeout_ms : timeout_ms;
     return clock_now_us() + ms * 1000;
@@ -156,7 +156,7 @@ assent_status handle_commit(assent_txn *t, uint32_t timeout_ms, struct session_c
     t->sent = true;
     *config = (struct session_config){
         .head = {.txid = t->txid},
-        .deadline_us = deadline_us(t->db, timeout_ms),
+        .deadline_us = handle_deadline_us(t->db, timeout_ms),
         .priority_ms = t->priority_ms,
         .participants = &t->participants,
         .ops = t->encoded,
@@ -207,7 +207,7 @@ assent_status handle_outcome(const assent *db, const assent_txid *id, uint32_t t
 {
     *config = (struct session_config){
         .question = true,
-        .deadline_us = deadline_us(db, timeout_ms),
+        .deadline_us = handle_deadline_us(db, timeout_ms),
     };
     if (id != NULL)
         memcpy(config->head.txid.b, id->bytes, TXID_BYTES);
@@ -218,10 +218,9 @@ assent_status handle_outcome(const assent *db, const assent_txid *id, uint32_t t
 
 /* ---- reads ---- */
 
-/* The replicas that `where` allows: all, the participant of that name, or those of the datacenter.
- */
-static assent_status choose_replicas(const assent *db, const char *where, const struct placement *p,
-                                     struct read_config *config)
+/* All, the participant of that name, or those of the datacenter. */
+assent_status handle_replicas(const assent *db, const char *where, const struct placement *p,
+                              struct read_config *config)
 {
     const struct cluster_node *named =
         where == NULL ? NULL : cluster_node_named(db->cluster, where);
@@ -291,13 +290,13 @@ assent_status handle_read(const assent *db, const assent_read_options *options, 
                           struct read_config *config)
 {
     const struct placement *placement;
-    *config = (struct read_config){.deadline_us = deadline_us(db, options->timeout_ms)};
+    *config = (struct read_config){.deadline_us = handle_deadline_us(db, options->timeout_ms)};
     assent_status status = choose_level(options, config);
     if (status == ASSENT_OK)
         status = txn_check_range(db->cluster, op->key, op_is_range(op->kind) ? &op->end : NULL,
                                  &placement);
     if (status == ASSENT_OK)
-        status = choose_replicas(db, options->where, placement, config);
+        status = handle_replicas(db, options->where, placement, config);
     if (status == ASSENT_OK)
         config->ops = ops_encode(op, 1);
     return status;
@@ -305,7 +304,7 @@ assent_status handle_read(const assent *db, const assent_read_options *options, 
 
 static void describe(const assent *db, const struct read *r, assent_list *list)
 {
-    bool snapshot = r->config.level == READ_SNAPSHOT;
+    bool snapshot = r->config.level == READ_SNAPSHOT || r->watch.on;
     assent_read_info info = {.ts = r->ts, .participant = name_of(db, r->answered)};
     info.age_known = !snapshot && r->stale_us != STALE_UNKNOWN;
     info.age_us = info.age_known ? r->stale_us : 0;

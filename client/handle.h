@@ -65,5 +65,17 @@ struct handle_reading {
  * of statuses that are found here. */
 assent_status handle_read_done(assent *db, struct read_call *c, const struct handle_reading *how,
                                assent_list **out);
+uint64_t handle_deadline_us(const assent *db, uint32_t timeout_ms);
+/* The replicas that `where` allows, or a sentence. */
+assent_status handle_replicas(const assent *db, const char *where, const struct placement *p,
+                              struct read_config *config);
+
+/* ---- watches (watches.c) ---- */
+
+/* One wait for a change; ASSENT_INVALID while another one is in progress. */
+assent_status handle_watch(assent_watch *w, uint32_t timeout_ms, struct read_config *config);
+/* Moves the watch on, and ends the wait as handle_read_done() ends a read. */
+assent_status handle_watch_done(assent_watch *w, struct read_call *c, assent_list **out);
+assent *handle_watched(const assent_watch *w);
 
 #endif

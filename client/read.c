@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#include "common/mutant.h"
 #include "common/sm.h"
 
 #define DIAL_PATIENCE_US   500000u
 #define ANSWER_PATIENCE_US 250000u
+#define WATCH_END_US       20000u /* with so little time left a watch does not ask again */
 
 static const struct sm_state read_states[] = {
     [READ_WAITING] = {"waiting", SM_TO(READ_WAITING) | SM_TO(READ_ASKED) | SM_TO(READ_DONE)},
@@ -29,6 +31,7 @@ void read_init(struct read *r, const struct read_config *config)
     r->config = *config;
     r->current = -1;
     r->wake_us = UINT64_MAX;
+    r->watch = config->watch;
     prng_seed(&r->prng, config->seed);
 }
 
@@ -56,6 +59,7 @@ static void read_finish(struct read *r, assent_status status)
 static void read_give_up(struct read *r)
 {
     bool stays = r->refusal == ASSENT_TOO_STALE ||
+                 (r->watch.on && r->refusal == ASSENT_OVERLOADED) ||
                  (r->refusal != ASSENT_OK && !assent_retryable(r->refusal));
     read_finish(r, stays ? r->refusal : ASSENT_READ_TIMED_OUT);
 }
@@ -88,27 +92,55 @@ static int read_next(const struct read *r, const struct roster *roster)
     return best;
 }
 
+static struct msg *read_question(const struct read *r, const struct session_event *e,
+                                 uint32_t timeout_ms)
+{
+    struct msg *m = msg_new(MSG_READ, NULL);
+    m->read.request = r->config.request;
+    m->read.timeout_ms = timeout_ms;
+    m->read.ts = e->ts;
+    m->read.level = r->config.level;
+    m->read.at = r->config.at;
+    m->read.stale_ms = r->config.stale_ms;
+    m->read.ops = blob_ref(r->config.ops);
+    return m;
+}
+
+static struct msg *watch_question(const struct read *r, const struct session_event *e, node_id node,
+                                  uint32_t timeout_ms)
+{
+    struct msg *m = msg_new(MSG_WATCH, NULL);
+    m->watch.request = r->config.request;
+    m->watch.timeout_ms = timeout_ms;
+    m->watch.ts = e->ts;
+    m->watch.since = r->watch.since;
+    if (node == r->watch.node || MUTANT(WATCH_CURSOR_ANYWHERE))
+        m->watch.cursor = r->watch.cursor;
+    m->watch.ops = blob_ref(r->config.ops);
+    return m;
+}
+
 static void read_ask(struct read *r, const struct session_event *e, int i, struct read_effects *out)
 {
     node_id node = r->config.replica[i];
     r->current = i;
     r->tried |= UINT32_C(1) << i;
+    uint32_t rtt_us = e->roster->node[node].rtt_us;
+    uint32_t time_ms = session_time_for_node(e->now_us, r->config.deadline_us, rtt_us);
     uint32_t untried = (uint32_t)(r->config.replicas - __builtin_popcount(r->tried));
-    r->wake_us = UINT64_MAX;
-    if (untried > 0) {
-        uint64_t share = (r->config.deadline_us - e->now_us) / (untried + 1);
-        r->wake_us = e->now_us + (share > ANSWER_PATIENCE_US ? share : ANSWER_PATIENCE_US);
-    }
     out->to = node;
-    out->msg = msg_new(MSG_READ, NULL);
-    out->msg->read.request = r->config.request;
-    out->msg->read.timeout_ms =
-        session_time_for_node(e->now_us, r->config.deadline_us, e->roster->node[node].rtt_us);
-    out->msg->read.ts = e->ts;
-    out->msg->read.level = r->config.level;
-    out->msg->read.at = r->config.at;
-    out->msg->read.stale_ms = r->config.stale_ms;
-    out->msg->read.ops = blob_ref(r->config.ops);
+    r->wake_us = UINT64_MAX;
+    if (r->watch.on) { /* it is silent until something changes, or its time */
+        time_ms = time_ms < WATCH_POLL_MS ? time_ms : WATCH_POLL_MS;
+        r->heard = false;
+        r->wake_us = e->now_us + time_ms * UINT64_C(1000) + rtt_us + ANSWER_PATIENCE_US;
+        out->msg = watch_question(r, e, node, time_ms);
+    } else {
+        uint64_t share = (r->config.deadline_us - e->now_us) / (untried + 1);
+        if (untried > 0)
+            r->wake_us = e->now_us + (share > ANSWER_PATIENCE_US ? share : ANSWER_PATIENCE_US);
+        out->msg = read_question(r, e, time_ms);
+    }
     read_move(r, READ_ASKED);
 }
 
@@ -153,30 +185,77 @@ static bool refusal_is_definite(assent_status status)
     }
 }
 
-static void read_result(struct read *r, const struct session_event *e, struct read_effects *out)
+/* Nothing changed: waits on, at the same replica, unless the time is as good as over. */
+static void watch_again(struct read *r, const struct session_event *e, int i,
+                        struct read_effects *out)
 {
-    const struct msg_read_result *m = &e->result->read_result;
-    int i = replica_index(r, e->node);
-    if (i < 0)
+    r->heard = true;
+    r->refusal = ASSENT_OK;
+    r->detail[0] = '\0';
+    r->tried = r->refused = 0;
+    if (e->now_us + WATCH_END_US >= r->config.deadline_us)
+        read_give_up(r);
+    else
+        read_ask(r, e, i, out);
+}
+
+/* Also of an earlier question, or of a replica that was given up: what it tells counts. But where
+ * to begin is asked once. */
+static void watch_result(struct read *r, const struct session_event *e, int i,
+                         struct read_effects *out)
+{
+    const struct msg_watch_result *m = &e->result->watch_result;
+    bool begins = m->since == 0;
+    if (begins ? r->watch.since != 0 : m->results == NULL && r->current != i)
         return;
-    r->answered = e->node;
-    detail_text(m->detail, r->detail);
-    if (m->status == ASSENT_OK) {
-        r->ts = m->ts;
-        r->stale_us = m->stale_us;
-        r->results = m->results == NULL ? NULL : blob_ref(m->results);
-        read_finish(r, ASSENT_OK);
+    hlc_ts since = m->ts > r->watch.since ? m->ts : r->watch.since;
+    r->watch = (struct read_watch){true, since, e->node, m->cursor};
+    r->ts = since;
+    if (m->results == NULL) {
+        watch_again(r, e, i, out);
         return;
     }
-    r->refusal = m->status;
-    if (refusal_is_definite(m->status)) {
-        read_finish(r, m->status);
+    r->stale_us = STALE_UNKNOWN;
+    r->results = blob_ref(m->results);
+    read_finish(r, ASSENT_OK);
+}
+
+static void read_refused(struct read *r, const struct session_event *e, int i, assent_status status,
+                         struct read_effects *out)
+{
+    r->refusal = status;
+    if (refusal_is_definite(status)) {
+        read_finish(r, status);
         return;
     }
-    if (!assent_retryable(m->status))
+    if (!assent_retryable(status))
         r->refused |= UINT32_C(1) << i & r->tried;
     if (i == r->current)
         read_advance(r, e, out);
+}
+
+static void read_result(struct read *r, const struct session_event *e, struct read_effects *out)
+{
+    const struct msg *m = e->result;
+    int i = replica_index(r, e->node);
+    bool watch = m->type == MSG_WATCH_RESULT;
+    assent_status status = watch ? m->watch_result.status : m->read_result.status;
+    if (i < 0 || watch != r->watch.on)
+        return;
+    r->answered = e->node;
+    detail_text(watch ? m->watch_result.detail : m->read_result.detail, r->detail);
+    if (status != ASSENT_OK) {
+        if (watch && m->watch_result.ts > r->ts)
+            r->ts = m->watch_result.ts;
+        read_refused(r, e, i, status, out);
+    } else if (watch) {
+        watch_result(r, e, i, out);
+    } else {
+        r->ts = m->read_result.ts;
+        r->stale_us = m->read_result.stale_us;
+        r->results = m->read_result.results == NULL ? NULL : blob_ref(m->read_result.results);
+        read_finish(r, ASSENT_OK);
+    }
 }
 
 static void read_up(struct read *r, const struct session_event *e, struct read_effects *out)
@@ -206,6 +285,17 @@ static void read_tick(struct read *r, const struct session_event *e, struct read
         read_advance(r, e, out);
 }
 
+static void read_begin(struct read *r, const struct session_event *e, struct read_effects *out)
+{
+    int i = r->watch.on ? replica_index(r, r->watch.node) : -1;
+    if (e->now_us >= r->config.deadline_us)
+        read_give_up(r);
+    else if (i >= 0 && roster_is_up(e->roster, r->watch.node, ROLE_PARTICIPANT))
+        read_ask(r, e, i, out);
+    else
+        read_advance(r, e, out);
+}
+
 void read_step(struct read *r, const struct session_event *e, struct read_effects *out)
 {
     *out = (struct read_effects){0};
@@ -213,10 +303,7 @@ void read_step(struct read *r, const struct session_event *e, struct read_effect
         return;
     switch (e->kind) {
     case SESSION_EVENT_BEGIN:
-        if (e->now_us >= r->config.deadline_us)
-            read_give_up(r);
-        else
-            read_advance(r, e, out);
+        read_begin(r, e, out);
         break;
     case SESSION_EVENT_UP:
         read_up(r, e, out);

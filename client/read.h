@@ -1,6 +1,6 @@
-/* The pure logic of one read, of any level: the nearest replica first, another one when a
- * connection is lost, a replica refuses, is too far behind or stays silent. Reads change nothing,
- * so an answer to any of the questions counts.
+/* The pure logic of one read, of any level, and of one wait for a change: the nearest replica
+ * first, another one when a connection is lost, a replica refuses, is too far behind or stays
+ * silent. Reads change nothing, so an answer to any of the questions counts.
  *
  *               up, or it was: send READ
  *     WAITING ----------------------------> ASKED ------ answer, definite refusal ------> DONE
@@ -12,6 +12,14 @@
 #define CLIENT_READ_H
 
 #include "client/session.h"
+
+/* Of a watch: where it goes on. A replica that answers moves it on. */
+struct read_watch {
+    bool on;
+    hlc_ts since; /* 0: asks for the present position first, and goes on from there */
+    node_id node; /* whose the cursor is; it is asked first */
+    struct watch_cursor cursor;
+};
 
 enum read_state { READ_WAITING, READ_ASKED, READ_DONE };
 
@@ -25,6 +33,7 @@ struct read_config {
     enum read_level level;
     hlc_ts at;         /* as in READ */
     uint32_t stale_ms; /* as in READ */
+    struct read_watch watch;
 };
 
 struct read_effects {
@@ -43,10 +52,12 @@ struct read {
     uint32_t round;
     uint64_t wake_us;
     assent_status refusal; /* the last; ASSENT_OK: none yet */
+    struct read_watch watch;
+    bool heard; /* a watch: the last that was asked has answered that nothing changed */
 
     /* DONE */
     assent_status status;
-    hlc_ts ts;         /* as in READ_RESULT */
+    hlc_ts ts;         /* as in READ_RESULT, WATCH_RESULT */
     uint32_t stale_us; /* as in READ_RESULT */
     node_id answered;
     char detail[DETAIL_BYTES_MAX + 1];

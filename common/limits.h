@@ -57,12 +57,22 @@
 #define ACCEPTED_MAX         200000u /* in memory of one coordinator, finished ones too */
 #define PREPARING_MAX        50000u /* at one participant: locking to decided and not applied yet */
 #define READS_WAITING_MAX    10000u /* strong reads waiting at one participant */
+#define WATCHES_MAX          4096u  /* parked at one participant */
+#define WATCHES_OF_CONN_MAX  256u   /* of these, of one connection */
 #define OUTCOME_WAITERS_MAX  16u    /* clients waiting for the outcome of one transaction */
 #define CONNECTIONS_MAX      2048u  /* sockets that one node accepts */
 #define HANDSHAKES_MAX       256u   /* of these, not authenticated yet */
 #define SEND_QUEUE_BYTES_MAX (64u * 1024u * 1024u) /* unsent bytes per connection */
 #define STORAGE_QUEUE_MAX    65536u                /* jobs waiting for the storage thread */
 #define STORAGE_BATCH_MAX    4096u                 /* jobs in one group commit */
+
+/* the latest changes that a participant keeps in memory for watches; older ones are dropped */
+#define CHANGES_MAX       65536u
+#define CHANGES_BYTES_MAX (8u * 1024u * 1024u) /* of their keys, CHANGE_BYTES more for each */
+#define CHANGE_BYTES      64u
+/* keys in one answer to a watch; a poll of a client, in milliseconds */
+#define WATCH_KEYS_MAX 256u
+#define WATCH_POLL_MS  10000u
 
 /* times, in milliseconds */
 #define TXN_TIMEOUT_MS_DEFAULT 10000u
@@ -85,6 +95,9 @@ _Static_assert(NODES_MAX < 4096, "a node id fits the 12 routing bits of a txid")
 _Static_assert(OPS_BYTES_MAX <= TXN_BYTES_MAX, "one participant's operations fit a transaction");
 _Static_assert(TXN_BYTES_MAX + 65536u <= FRAME_BYTES_MAX, "COMMIT fits a frame");
 _Static_assert(KEY_BYTES_MAX + VALUE_BYTES_MAX + 1024u <= OPS_BYTES_MAX, "one put fits");
+_Static_assert(OPS_BYTES_MAX + OPS_MAX * CHANGE_BYTES <= CHANGES_BYTES_MAX,
+               "the changes of one transaction are kept together");
+_Static_assert(WATCH_KEYS_MAX <= OPS_MAX, "the keys of one answer are one list of reads");
 _Static_assert(FRAME_BYTES_MAX < SEND_QUEUE_BYTES_MAX, "one frame fits a send queue");
 _Static_assert(RETENTION_MS_DEFAULT >= 4 * TXID_SKEW_MS_DEFAULT, "DESIGN 4.5");
 

@@ -31,6 +31,8 @@ static size_t msg_size(enum msg_type type)
         PART(STATUS_RESULT, status_result);
         PART(PING, ping);
         PART(PONG, ping);
+        PART(WATCH, watch);
+        PART(WATCH_RESULT, watch_result);
 #undef PART
     }
     return sizeof(struct msg);
@@ -90,6 +92,13 @@ static void msg_free(struct msg *m)
     case MSG_READ_RESULT:
         blob_unref(m->read_result.detail);
         blob_unref(m->read_result.results);
+        break;
+    case MSG_WATCH:
+        blob_unref(m->watch.ops);
+        break;
+    case MSG_WATCH_RESULT:
+        blob_unref(m->watch_result.detail);
+        blob_unref(m->watch_result.results);
         break;
     case MSG_STATUS_RESULT:
         blob_unref(m->status_result.text);
@@ -154,6 +163,8 @@ bool msg_has_head(enum msg_type type)
     case MSG_STATUS_RESULT:
     case MSG_PING:
     case MSG_PONG:
+    case MSG_WATCH:
+    case MSG_WATCH_RESULT:
         return false;
     default:
         return true;

@@ -36,7 +36,9 @@
     X(PING,        22, ROLE_COORDINATOR | ROLE_PARTICIPANT | ROLE_CLIENT,                          \
                        ROLE_COORDINATOR | ROLE_PARTICIPANT | ROLE_CLIENT)                          \
     X(PONG,        23, ROLE_COORDINATOR | ROLE_PARTICIPANT | ROLE_CLIENT,                          \
-                       ROLE_COORDINATOR | ROLE_PARTICIPANT | ROLE_CLIENT)
+                       ROLE_COORDINATOR | ROLE_PARTICIPANT | ROLE_CLIENT)                          \
+    X(WATCH,       24, ROLE_CLIENT,                    ROLE_PARTICIPANT)                           \
+    X(WATCH_RESULT, 25, ROLE_PARTICIPANT,              ROLE_CLIENT)
 /* clang-format on */
 
 enum msg_type {
@@ -212,6 +214,35 @@ struct msg_read_result {
     struct blob *results;
 };
 
+/* How far the answers of one participant have come: its changes, in the order in which they were
+ * applied there. It holds in one incarnation; incarnation 0: none. */
+struct watch_cursor {
+    uint32_t incarnation;
+    uint64_t sequence;
+};
+
+/* client -> participant: wait until one of these keys was changed by a commit after `since` and
+ * behind the cursor. */
+struct msg_watch {
+    uint64_t request;
+    uint32_t timeout_ms; /* answered by then, if only with a new position */
+    hlc_ts ts;           /* the client's clock */
+    hlc_ts since;        /* 0: only asks for the present position */
+    struct watch_cursor cursor;
+    struct blob *ops; /* read operations: the keys and ranges */
+};
+
+struct msg_watch_result {
+    uint64_t request;
+    assent_status status;
+    hlc_ts since; /* as it was asked for */
+    /* The position: all that was committed up to there was told. Of a refusal: the clock. */
+    hlc_ts ts;
+    struct watch_cursor cursor;
+    struct blob *detail;
+    struct blob *results; /* the changed keys, newest values; NULL: nothing changed */
+};
+
 struct msg_status {
     uint64_t request;
 };
@@ -251,6 +282,8 @@ struct msg {
         struct msg_expired expired;
         struct msg_read read;
         struct msg_read_result read_result;
+        struct msg_watch watch;
+        struct msg_watch_result watch_result;
         struct msg_status status;
         struct msg_status_result status_result;
         struct msg_ping ping; /* PONG too */

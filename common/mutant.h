@@ -83,6 +83,9 @@
     X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
     X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
     X(CHANGES_NOT_IN_OVERLAY, "changes in a range are overlooked until they are in the tables")  \
+    X(WATCH_POSITION_HURRIES, "the position of a watch passes what is prepared and not decided")   \
+    X(WATCH_OVER_RESTART, "a watch goes on over a restart although changes may be missing")        \
+    X(WATCH_LEAVES_OUT_LATE, "a watch is not told of a commit with an older timestamp than others")\
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \
@@ -99,6 +102,7 @@
     X(PAGE_SUM_NOT_CHECKED, "a damaged page of the database is believed")                          \
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \
+    X(WATCH_CURSOR_ANYWHERE, "a watch uses the cursor of one participant at another")              \
     X(CLIENT_UNKNOWN_IS_ABORT, "a client without an answer believes that it was aborted")          \
     X(CLIENT_COMMITS_TWICE, "a client that has lost the home sends COMMIT to another one")         \
     X(SEEN_NOT_CHECKED, "what a transaction has read may have changed when it commits")            \

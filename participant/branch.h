@@ -4,6 +4,7 @@
  *   prepare.c  PREPARE to VOTE; repeating the vote and asking while in doubt
  *   decide.c   DECIDE to DECIDED; questions for the outcome of a one-participant transaction
  *   read.c     reads outside transactions
+ *   watch.c    reads that wait for a change
  *
  * States (one function moves: branch_move):
  *
@@ -22,6 +23,7 @@
 #include "common/sm.h"
 #include "common/stash.h"
 #include "common/timers.h"
+#include "participant/changes.h"
 #include "participant/core.h"
 #include "participant/record.h"
 
@@ -37,7 +39,7 @@ enum branch_state {
 };
 
 /* Who owns a claim on the resource. */
-enum owner_kind { OWNER_BRANCH, OWNER_READ };
+enum owner_kind { OWNER_BRANCH, OWNER_READ, OWNER_WATCH };
 
 struct branch {
     enum owner_kind owner; /* first: the resource hands owners back */
@@ -86,7 +88,29 @@ struct read {
     struct timer timer;
 };
 
-enum core_timer { TIMER_BRANCH = 1, TIMER_READ, TIMER_SECOND };
+/* A client's request that waits for a change, or is being answered. */
+struct watch {
+    enum owner_kind owner; /* first */
+    TAILQ_ENTRY(watch) link;
+    uint64_t token;
+    struct addr from;
+    uint64_t request;
+    struct claim *claim; /* holds nothing */
+    hlc_ts since;        /* what was committed up to there is not told */
+    uint64_t after;      /* nor what was applied up to there */
+    uint32_t keys_max;   /* of this answer */
+    uint32_t keys;       /* in it */
+    enum watch_state { WATCH_PARKED, WATCH_CEILING, WATCH_READING } state;
+    struct timer timer; /* while it is parked */
+
+    /* the answer, once it is not parked */
+    hlc_ts resolved; /* nobody will commit at or below here any more */
+    hlc_ts position;
+    uint64_t sequence;
+    struct blob *ops; /* NULL: nothing changed */
+};
+
+enum core_timer { TIMER_BRANCH = 1, TIMER_READ, TIMER_WATCH, TIMER_SECOND };
 
 struct participant {
     struct participant_config config;
@@ -107,6 +131,9 @@ struct participant {
     TAILQ_HEAD(, read) reads;
     uint32_t reads_n;
     uint64_t read_token;
+    struct changes *changes;
+    TAILQ_HEAD(, watch) watches;
+    uint32_t watches_n;
     struct timers timers;
     struct timer second;
     TAILQ_HEAD(, branch) finished;
@@ -167,5 +194,17 @@ void read_ceiling_durable(struct participant *p);
 void read_done(struct participant *p, const struct event_read_done *d);
 void read_timer(struct participant *p, struct read *r);
 void read_drop(struct participant *p, struct read *r);
+
+/* watch.c */
+void watch_message(struct participant *p, const struct event *e);
+/* Its writes can be read now. Before it is settled, as its claim says what they are; then, when the
+ * position may pass it, watch_wake(). */
+void watch_applied(struct participant *p, const struct branch *b);
+void watch_wake(struct participant *p);
+void watch_ceiling_durable(struct participant *p);
+void watch_read_done(struct participant *p, const struct event_read_done *d);
+void watch_timer(struct participant *p, struct watch *w);
+void watch_client_down(struct participant *p, uint64_t conn);
+void watch_drop(struct participant *p, struct watch *w);
 
 #endif

@@ -172,6 +172,9 @@ struct participant *participant_new(const struct participant_config *config,
     TAILQ_INIT(&p->finished);
     TAILQ_INIT(&p->unsettled);
     TAILQ_INIT(&p->reads);
+    TAILQ_INIT(&p->watches);
+    p->changes = changes_new(config->changes_max == 0 ? CHANGES_MAX : config->changes_max,
+                             CHANGES_BYTES_MAX);
     p->second.kind = TIMER_SECOND;
     return p;
 }
@@ -180,13 +183,17 @@ void participant_free(struct participant *p)
 {
     struct branch *b, *next;
     struct read *r;
+    struct watch *w;
     if (p == NULL)
         return;
+    while ((w = TAILQ_FIRST(&p->watches)) != NULL)
+        watch_drop(p, w);
     while ((r = TAILQ_FIRST(&p->reads)) != NULL)
         read_drop(p, r);
     HASH_ITER (hh, p->branches, b, next)
         branch_remove(p, b);
     stash_free(&p->stash);
+    changes_free(p->changes);
     free(p);
 }
 
@@ -220,6 +227,8 @@ void participant_restored(struct participant *p, hlc_ts ceiling, hlc_ts floor,
     p->ceiling_emitted = p->ceiling_durable = ceiling;
     p->floor = p->floor_emitted = floor;
     p->memory_floor_ms = newest_txid_ms + 1;
+    if (!MUTANT(WATCH_OVER_RESTART))
+        changes_missed(p->changes, p->clock.last);
 }
 
 static void set_time(struct participant *p, uint64_t now_us, uint64_t wall_ms)
@@ -345,6 +354,8 @@ static void on_message(struct participant *p, const struct event *e)
 {
     if (e->msg->type == MSG_READ) {
         read_message(p, e);
+    } else if (e->msg->type == MSG_WATCH) {
+        watch_message(p, e);
     } else if (e->msg->type == MSG_SETTLE_ASK) {
         settle_ask(p, e);
     } else {
@@ -366,6 +377,7 @@ static void on_stored(struct participant *p, const struct event_stored *s)
     if (s->kind == RECORD_CEILING && --p->ceilings == 0) {
         p->ceiling_durable = p->ceiling_emitted;
         read_ceiling_durable(p);
+        watch_ceiling_durable(p);
     }
     struct branch *b = branch_find(p, &s->txid);
     if (b == NULL)
@@ -408,6 +420,9 @@ static void on_timer(struct participant *p, struct timer *timer)
     case TIMER_READ:
         read_timer(p, timer->owner);
         break;
+    case TIMER_WATCH:
+        watch_timer(p, timer->owner);
+        break;
     }
 }
 
@@ -438,6 +453,8 @@ void participant_step(struct participant *p, const struct event *e, struct effec
         on_peer_clock(p, &e->peer);
         break;
     case EVENT_CLIENT_DOWN:
+        watch_client_down(p, e->from.conn);
+        break;
     case EVENT_TICK:
         break;
     }
@@ -458,6 +475,8 @@ void participant_stats(const struct participant *p, uint64_t now_us, struct part
     *out = p->stats;
     out->floor = p->floor;
     out->reads_waiting = p->reads_n;
+    out->watches = p->watches_n;
+    out->changes = changes_kept(p->changes);
     HASH_ITER (hh, p->branches, b, next) {
         out->locking += b->state == BRANCH_LOCKING;
         out->preparing += b->state == BRANCH_PREPARING;

@@ -17,11 +17,13 @@ struct participant_config {
     uint32_t in_doubt_timeout_ms;
     uint32_t retention_ms;
     uint32_t clock_ahead_ms;
-    uint64_t seed; /* spreads repetitions */
+    uint32_t changes_max; /* kept for watches; 0: CHANGES_MAX */
+    uint64_t seed;        /* spreads repetitions */
 };
 
 struct participant_stats {
-    uint32_t locking, preparing, in_doubt, deciding, in_memory, reads_waiting;
+    uint32_t locking, preparing, in_doubt, deciding, in_memory, reads_waiting, watches;
+    uint32_t changes; /* kept for watches */
     uint64_t prepared, refused, committed, aborted, one_phase, inquiries, reads;
     uint64_t in_doubt_oldest_us; /* age */
     hlc_ts floor;

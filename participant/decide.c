@@ -156,8 +156,13 @@ void decide_stored(struct participant *p, struct branch *b, const struct event_s
         return;
     }
     b->outcome_durable = true;
-    branch_move(p, b, b->state == BRANCH_COMMITTING ? BRANCH_COMMITTED : BRANCH_ABORTED);
+    bool committed = b->state == BRANCH_COMMITTING;
+    if (committed)
+        watch_applied(p, b);
+    branch_move(p, b, committed ? BRANCH_COMMITTED : BRANCH_ABORTED);
     branch_settled(p, b);
+    if (committed)
+        watch_wake(p);
 }
 
 /* OUTCOME about a transaction whose only participant this is. An abort is durable before it is

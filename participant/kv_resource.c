@@ -260,6 +260,40 @@ static void kv_claim_writers(void *arg, const struct claim *read,
     locks_writers(r->locks, read->request.want, read->request.n, each_writer, &writers);
 }
 
+static void kv_written(void *arg, const struct claim *claim,
+                       void (*each)(void *each_arg, struct bytes key), void *each_arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < claim->request.n; i++)
+        if (claim->request.want[i].mode != LOCK_SHARED)
+            each(each_arg, claim->request.want[i].key);
+}
+
+static bool kv_covers(void *arg, const struct claim *read, struct bytes key)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < read->request.n; i++) {
+        const struct lock_want *want = &read->request.want[i];
+        if (!want->range && bytes_equal(want->key, key))
+            return true;
+        if (want->range && bytes_compare(key, want->key) >= 0 &&
+            (want->end.len == 0 || bytes_compare(key, want->end) < 0))
+            return true;
+    }
+    return false;
+}
+
+static struct blob *kv_reads_of(void *arg, const struct bytes *key, uint32_t n)
+{
+    (void)arg;
+    struct op *op = xcalloc(n, sizeof *op);
+    for (uint32_t i = 0; i < n; i++)
+        op[i] = (struct op){.kind = OP_READ_KEY, .key = key[i]};
+    struct blob *ops = ops_encode(op, n);
+    free(op);
+    return ops;
+}
+
 static struct claim *kv_restore(void *arg, const struct txid *txid, uint64_t priority_ms,
                                 struct blob *source, void *owner)
 {
@@ -325,6 +359,9 @@ struct resource kv_resource_ops(struct kv_resource *r)
                              .claim = kv_claim,
                              .claim_read = kv_claim_read,
                              .writers = kv_claim_writers,
+                             .written = kv_written,
+                             .covers = kv_covers,
+                             .reads_of = kv_reads_of,
                              .restore = kv_restore,
                              .decided = kv_decided,
                              .release = kv_release,

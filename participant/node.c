@@ -206,16 +206,17 @@ static void status(void *arg, uint64_t now_us, struct writer *text)
     int len = snprintf(
         line, sizeof line,
         "in_doubt %u\nin_doubt_oldest_ms %llu\nlocking %u\npreparing %u\ndeciding %u\n"
-        "in_memory %u\nreads_waiting %u\nlocks_held %u\nlocks_waiting %u\nprepared %llu\n"
+        "in_memory %u\nreads_waiting %u\nwatches %u\nchanges_kept %u\nlocks_held %u\nlocks_waiting "
+        "%u\nprepared %llu\n"
         "refused %llu\ncommitted %llu\naborted %llu\none_phase %llu\ninquiries %llu\nreads %llu\n"
         "floor_ms %llu\n",
         s.in_doubt, (unsigned long long)(s.in_doubt_oldest_us / 1000), s.locking, s.preparing,
-        s.deciding, s.in_memory, s.reads_waiting, kv_resource_locks_held(n->resource),
-        kv_resource_locks_waiting(n->resource), (unsigned long long)s.prepared,
-        (unsigned long long)s.refused, (unsigned long long)s.committed,
-        (unsigned long long)s.aborted, (unsigned long long)s.one_phase,
-        (unsigned long long)s.inquiries, (unsigned long long)s.reads,
-        (unsigned long long)hlc_to_ms(s.floor));
+        s.deciding, s.in_memory, s.reads_waiting, s.watches, s.changes,
+        kv_resource_locks_held(n->resource), kv_resource_locks_waiting(n->resource),
+        (unsigned long long)s.prepared, (unsigned long long)s.refused,
+        (unsigned long long)s.committed, (unsigned long long)s.aborted,
+        (unsigned long long)s.one_phase, (unsigned long long)s.inquiries,
+        (unsigned long long)s.reads, (unsigned long long)hlc_to_ms(s.floor));
     writer_raw(text, line, (size_t)len);
 }
 

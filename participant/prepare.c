@@ -233,8 +233,10 @@ void prepare_stored(struct participant *p, struct branch *b, const struct event_
         struct vote applied = {VOTE_PREPARED, b->prepare_ts, ASSENT_OK};
         participant_send(p, b->head.home.node, vote_msg(b, applied, true));
         p->stats.one_phase++;
+        watch_applied(p, b);
         branch_move(p, b, BRANCH_COMMITTED);
         branch_settled(p, b);
+        watch_wake(p);
         return;
     }
     p->stats.prepared++;

@@ -257,6 +257,7 @@ void read_done(struct participant *p, const struct event_read_done *d)
         read_drop(p, r);
         return;
     }
+    watch_read_done(p, d);
 }
 
 void read_timer(struct participant *p, struct read *r)

@@ -36,6 +36,13 @@ struct resource {
     /* The owner of every claim that holds, for writing, what this read reads. */
     void (*writers)(void *arg, const struct claim *read, void (*each)(void *each_arg, void *owner),
                     void *each_arg);
+    /* Every key that a claim which holds its locks writes. */
+    void (*written)(void *arg, const struct claim *claim,
+                    void (*each)(void *each_arg, struct bytes key), void *each_arg);
+    /* Whether the key is one of those that the read asks for. */
+    bool (*covers)(void *arg, const struct claim *read, struct bytes key);
+    /* Operations that read these keys, as many and in this order; the caller's reference. */
+    struct blob *(*reads_of)(void *arg, const struct bytes *key, uint32_t n);
     /* After a restart: takes a prepared transaction's locks again, unasked. NULL: operations
      * damaged. */
     struct claim *(*restore)(void *arg, const struct txid *txid, uint64_t priority_ms,

@@ -485,6 +485,66 @@ static void ping_unpack(struct unpack *u, struct msg *m)
     m->ping.wall_ms = u64_unpack(u, "wall_ms");
 }
 
+static void cursor_pack(struct pack *p, struct watch_cursor cursor)
+{
+    pack_uint(p, cursor.incarnation);
+    pack_uint(p, cursor.sequence);
+}
+
+static struct watch_cursor cursor_unpack(struct unpack *u)
+{
+    struct watch_cursor cursor;
+    cursor.incarnation = u32_unpack(u, "incarnation");
+    cursor.sequence = u64_unpack(u, "sequence");
+    return cursor;
+}
+
+static void watch_pack(struct pack *p, const struct msg *m)
+{
+    message_pack(p, m, 7);
+    pack_uint(p, m->watch.request);
+    pack_uint(p, m->watch.timeout_ms);
+    pack_uint(p, m->watch.ts);
+    pack_uint(p, m->watch.since);
+    cursor_pack(p, m->watch.cursor);
+    pack_blob(p, m->watch.ops, OPS_BYTES_MAX);
+}
+
+static void watch_unpack(struct unpack *u, struct msg *m)
+{
+    m->watch.request = u64_unpack(u, "request");
+    m->watch.timeout_ms = u32_unpack(u, "timeout_ms");
+    m->watch.ts = u64_unpack(u, "ts");
+    m->watch.since = u64_unpack(u, "since");
+    m->watch.cursor = cursor_unpack(u);
+    m->watch.ops = unpack_blob(u, 1, OPS_BYTES_MAX, "ops");
+}
+
+static void watch_result_pack(struct pack *p, const struct msg *m)
+{
+    const struct msg_watch_result *c = &m->watch_result;
+    message_pack(p, m, 8);
+    pack_uint(p, c->request);
+    pack_uint(p, c->status);
+    pack_uint(p, c->since);
+    pack_uint(p, c->ts);
+    cursor_pack(p, c->cursor);
+    text_pack(p, c->detail, DETAIL_BYTES_MAX, false);
+    pack_blob(p, c->results, RESULTS_BYTES_MAX);
+}
+
+static void watch_result_unpack(struct unpack *u, struct msg *m)
+{
+    struct msg_watch_result *c = &m->watch_result;
+    c->request = u64_unpack(u, "request");
+    c->status = status_unpack(u, "status");
+    c->since = u64_unpack(u, "since");
+    c->ts = u64_unpack(u, "ts");
+    c->cursor = cursor_unpack(u);
+    c->detail = text_unpack(u, DETAIL_BYTES_MAX, false, "detail");
+    c->results = unpack_blob_or_nil(u, RESULTS_BYTES_MAX, "results");
+}
+
 /* X(TYPE, functions) */
 #define BODIES(X)                                                                                  \
     X(COMMIT, commit)                                                                              \
@@ -509,7 +569,9 @@ static void ping_unpack(struct unpack *u, struct msg *m)
     X(STATUS, status_message)                                                                      \
     X(STATUS_RESULT, status_result)                                                                \
     X(PING, ping)                                                                                  \
-    X(PONG, ping)
+    X(PONG, ping)                                                                                  \
+    X(WATCH, watch)                                                                                \
+    X(WATCH_RESULT, watch_result)
 
 static void body_pack(struct pack *p, const struct msg *m)
 {

@@ -315,19 +315,26 @@ ASSENT_API const assent_read_info *assent_list_info(const assent_list *list);
  * commit, of a snapshot, or where another watch of the same keys stopped. Every commit that changes
  * one of its keys after that timestamp is told of at least once, newest values only when several
  * came together; nothing is kept for it at the participant between two calls. One that is too slow,
- * or begins too far back, is told ASSENT_BEHIND: scan, then watch from the scan's timestamp. */
+ * or begins too far back, is told ASSENT_BEHIND: scan at ASSENT_SNAPSHOT with assent_now(), then
+ * watch from that timestamp. A watch belongs to one thread at a time and must not outlive its
+ * handle. */
 typedef struct assent_watch assent_watch;
 /* end_len 0: the key itself; otherwise [key, end), which must lie in one placement. since 0: from
- * now on. `where` is a participant or a datacenter; NULL: the nearest replica. */
+ * now on, which is when the first assent_watch_next is answered. `where` is a participant or a
+ * datacenter; NULL: the nearest replica. Asks nobody yet. */
 ASSENT_API assent_status assent_watch_open(assent *db, const void *key, size_t key_len,
                                            const void *end, size_t end_len, assent_ts since,
                                            const char *where, assent_watch **out);
+/* Not while a call waits. NULL is fine. */
 ASSENT_API void assent_watch_close(assent_watch *w);
 /* Waits until something changed. ASSENT_OK: *out has the changed keys, `found` false for deleted
- * ones, in key order; ASSENT_READ_TIMED_OUT: nothing changed in timeout_ms (0: the handle's);
- * ASSENT_BEHIND; ASSENT_OVERLOADED: more watches than a participant takes. One thread at a time. */
+ * ones, in key order; ASSENT_READ_TIMED_OUT: nothing changed in timeout_ms (0: the handle's), or
+ * nobody answered; ASSENT_BEHIND; ASSENT_OVERLOADED: more watches than a participant takes;
+ * ASSENT_CLOCK_AHEAD: a timestamp from the future. Whatever it gives, the watch stays open and the
+ * next call goes on where it is: after ASSENT_BEHIND a new watch is needed. */
 ASSENT_API assent_status assent_watch_next(assent_watch *w, uint32_t timeout_ms, assent_list **out);
-/* Everything committed up to here has been told: where another watch may go on. */
+/* Everything committed up to here has been told: where another watch of the same keys may go on. 0:
+ * not known yet. */
 ASSENT_API assent_ts assent_watch_position(const assent_watch *w);
 
 /* ---- looking at nodes ---- */

@@ -58,6 +58,10 @@ ASSENT_API assent_status assent_txn_get_uv(assent_txn *t, const void *key, size_
 ASSENT_API assent_status assent_txn_scan_uv(assent_txn *t, const void *key, size_t key_len,
                                             const void *end, size_t end_len, uint32_t limit,
                                             bool descending, assent_list_cb cb, void *arg);
+/* One wait of a watch, which must live until the callback and may be closed there; another one may
+ * be started there. */
+ASSENT_API assent_status assent_watch_next_uv(assent_watch *w, uint32_t timeout_ms,
+                                              assent_list_cb cb, void *arg);
 
 #ifdef __cplusplus
 }

@@ -181,6 +181,25 @@ static const char *headless_difference(const struct msg *a, const struct msg *b)
         SAME_BLOB(read_result.detail);
         SAME_BLOB(read_result.results);
         break;
+    case MSG_WATCH:
+        SAME(watch.request);
+        SAME(watch.timeout_ms);
+        SAME(watch.ts);
+        SAME(watch.since);
+        SAME(watch.cursor.incarnation);
+        SAME(watch.cursor.sequence);
+        SAME_BLOB(watch.ops);
+        break;
+    case MSG_WATCH_RESULT:
+        SAME(watch_result.request);
+        SAME(watch_result.status);
+        SAME(watch_result.since);
+        SAME(watch_result.ts);
+        SAME(watch_result.cursor.incarnation);
+        SAME(watch_result.cursor.sequence);
+        SAME_BLOB(watch_result.detail);
+        SAME_BLOB(watch_result.results);
+        break;
     case MSG_STATUS:
         SAME(status.request);
         break;

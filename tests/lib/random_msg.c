@@ -228,6 +228,15 @@ static void fill_reads(struct prng *p, struct msg *m)
         m->status_result.request = number(p);
         m->status_result.text = coin(p) ? NULL : blob_new(bytes_of_text("led 3\nin_doubt 0\n"));
         break;
+    case MSG_WATCH:
+        m->watch = (struct msg_watch){
+            number(p), number32(p), number(p), number(p), {number32(p), number(p)}, blob(p)};
+        break;
+    case MSG_WATCH_RESULT:
+        m->watch_result = (struct msg_watch_result){
+            number(p),       status(p),      number(p), number(p), {number32(p), number(p)},
+            text_or_null(p), blob_or_null(p)};
+        break;
     default: /* PING, PONG */
         m->ping = (struct msg_ping){number(p), number(p)};
         break;

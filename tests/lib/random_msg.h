@@ -6,7 +6,7 @@
 #include "common/ops.h"
 #include "common/prng.h"
 
-#define RANDOM_TYPES 23
+#define RANDOM_TYPES 25
 
 /* The types of MSG_MAP. */
 extern const enum msg_type random_types[RANDOM_TYPES];

@@ -77,6 +77,8 @@ struct world {
     uint32_t retention_ms;
     int64_t client_clock_ms;
     struct hlc client_clock;
+    hlc_ts watch_ts; /* the position of the last answer to a watch */
+    struct watch_cursor watch_cursor;
 };
 
 static uint64_t wall_ms(const struct world *w, int64_t ahead_ms)
@@ -196,6 +198,16 @@ static enum claim_state fake_claim_read(void *arg, const struct client_name *cli
     return CLAIM_HELD;
 }
 
+/* A watch of "x*" is one of all keys with that prefix. */
+static bool fake_covers(void *arg, const struct claim *read, struct bytes key)
+{
+    const char *own = ((const struct fake_claim *)(const void *)read)->key;
+    size_t prefix = strcspn(own, "*");
+    (void)arg;
+    return own[prefix] == '*' ? bytes_has_prefix(key, bytes_of(own, prefix))
+                              : bytes_equal(key, bytes_of_text(own));
+}
+
 static void fake_writers(void *arg, const struct claim *read,
                          void (*each)(void *each_arg, void *owner), void *each_arg)
 {
@@ -203,8 +215,29 @@ static void fake_writers(void *arg, const struct claim *read,
     const struct fake_claim *own = (const struct fake_claim *)(const void *)read;
     const struct fake_claim *c;
     TAILQ_FOREACH (c, &n->claims, link)
-        if (c->held && c != own && strcmp(c->key, own->key) == 0)
+        if (c->held && c != own && !c->only_looks && fake_covers(arg, read, bytes_of_text(c->key)))
             each(each_arg, c->owner);
+}
+
+static void fake_written(void *arg, const struct claim *claim,
+                         void (*each)(void *each_arg, struct bytes key), void *each_arg)
+{
+    (void)arg;
+    each(each_arg, bytes_of_text(((const struct fake_claim *)(const void *)claim)->key));
+}
+
+/* "x y": these are also the results. */
+static struct blob *fake_reads_of(void *arg, const struct bytes *key, uint32_t n)
+{
+    struct writer w = {0};
+    (void)arg;
+    for (uint32_t i = 0; i < n; i++) {
+        writer_raw(&w, " ", i > 0);
+        writer_raw(&w, key[i].data, key[i].len);
+    }
+    struct blob *ops = blob_new(writer_view(&w));
+    writer_free(&w);
+    return ops;
 }
 
 static struct claim *fake_restore(void *arg, const struct txid *txid, uint64_t priority,
@@ -348,6 +381,12 @@ static void msg_say(struct world *w, const struct msg *m)
             say(w, " may be old");
         else if (m->read_result.stale_us > 0)
             say(w, " at most %u ms old", (m->read_result.stale_us + 999) / 1000);
+        break;
+    case MSG_WATCH_RESULT:
+        say(w, " %s", assent_status_name(m->watch_result.status));
+        if (m->watch_result.results != NULL)
+            say(w, " %.*s", (int)m->watch_result.results->len,
+                (const char *)m->watch_result.results->data);
         break;
     case MSG_SETTLED:
         say(w, " %u", m->settled.n);
@@ -509,6 +548,7 @@ static bool store_one(struct world *w, struct node *n)
     if (effect->kind == EFFECT_READ) {
         e.kind = EVENT_READ_DONE;
         e.read_done.token = effect->token;
+        e.read_done.results = effect->ops;
     } else {
         e.stored = (struct event_stored){
             .kind = effect->record.kind, .txid = effect->record.txid, .ballot = effect->ballot};
@@ -546,6 +586,13 @@ static void deliver(struct world *w, struct packet *p)
         hlc_merge(&w->client_clock, p->msg->result.commit_ts);
     if (p->to < 0 && p->msg->type == MSG_READ_RESULT)
         hlc_merge(&w->client_clock, p->msg->read_result.ts);
+    if (p->to < 0 && p->msg->type == MSG_WATCH_RESULT) {
+        hlc_merge(&w->client_clock, p->msg->watch_result.ts);
+        if (p->msg->watch_result.status == ASSENT_OK) {
+            w->watch_ts = p->msg->watch_result.ts;
+            w->watch_cursor = p->msg->watch_result.cursor;
+        }
+    }
     if (!arrives || p->to < 0)
         return;
     e.from = p->from < 0 ? (struct addr){0, CLIENT_CONN} : addr_node(id_of(p->from));
@@ -606,6 +653,9 @@ static void participant_boot(struct world *w, struct node *n)
                                 .claim = fake_claim,
                                 .claim_read = fake_claim_read,
                                 .writers = fake_writers,
+                                .written = fake_written,
+                                .covers = fake_covers,
+                                .reads_of = fake_reads_of,
                                 .restore = fake_restore,
                                 .decided = fake_decided,
                                 .release = fake_release,
@@ -823,6 +873,23 @@ static void command_read(struct world *w, char *word[WORDS])
     TAILQ_INSERT_TAIL(&w->packets, p, link);
 }
 
+/* watch p1 key now: from now on; ... since: after the position of the last answer; ... next: the
+ * same, with its cursor. */
+static void command_watch(struct world *w, char *word[WORDS])
+{
+    struct packet *p = xcalloc(1, sizeof *p);
+    struct msg *m = msg_new(MSG_WATCH, NULL);
+    m->watch.ts = hlc_now(&w->client_clock, wall_ms(w, w->client_clock_ms));
+    m->watch.timeout_ms = 5000;
+    if (strcmp(word[3], "now") != 0)
+        m->watch.since = w->watch_ts;
+    if (strcmp(word[3], "next") == 0)
+        m->watch.cursor = w->watch_cursor;
+    m->watch.ops = blob_new(bytes_of_text(word[2]));
+    *p = (struct packet){.from = -1, .to = node_index(word[1]), .msg = m};
+    TAILQ_INSERT_TAIL(&w->packets, p, link);
+}
+
 /* clock p1 MS, clock cl MS: the wall clock is so far ahead, or behind, from now on. */
 static void command_clock(struct world *w, char *word[WORDS])
 {
@@ -1026,6 +1093,8 @@ void world_command(struct world *w, const char *line, struct writer *trace)
              strcmp(word[0], "session") == 0 || strcmp(word[0], "bounded") == 0 ||
              strcmp(word[0], "eventual") == 0)
         command_read(w, word);
+    else if (strcmp(word[0], "watch") == 0)
+        command_watch(w, word);
     else if (strcmp(word[0], "clock") == 0)
         command_clock(w, word);
     else if (strcmp(word[0], "again") == 0)

@@ -235,7 +235,8 @@ struct call *client_read(struct client *c, const struct placement *place, struct
                                  .ops = ops,
                                  .level = how->level,
                                  .at = how->at,
-                                 .stale_ms = how->stale_ms};
+                                 .stale_ms = how->stale_ms,
+                                 .watch = how->watch};
     call->ops = ops;
     memcpy(config.replica, place->replica, sizeof config.replica);
     read_init(&call->read, &config);
@@ -281,6 +282,8 @@ static bool concerns(const struct call *call, const struct msg *m)
 {
     if (m->type == MSG_READ_RESULT)
         return call->kind == CALL_READ && call->read.config.request == m->read_result.request;
+    if (m->type == MSG_WATCH_RESULT)
+        return call->kind == CALL_READ && call->read.config.request == m->watch_result.request;
     return call->kind != CALL_READ && txid_equal(&call->session.config.head.txid, &m->head.txid);
 }
 

@@ -120,6 +120,8 @@ static void add(struct totals *t, uint64_t seed, const struct run_result *r)
     t->workload.ok += r->workload.ok;
     t->workload.failed += r->workload.failed;
     t->workload.unknown += r->workload.unknown;
+    t->workload.told += r->workload.told;
+    t->workload.behind += r->workload.behind;
 }
 
 static void seeds_merge(void *all, const void *own)
@@ -285,6 +287,8 @@ static void summary(const struct totals *t, double began)
     printf("client operations: %llu ok, %llu failed, %llu without an answer\n",
            (unsigned long long)t->workload.ok, (unsigned long long)t->workload.failed,
            (unsigned long long)t->workload.unknown);
+    printf("watches: told of changes %llu times, behind %llu times\n",
+           (unsigned long long)t->workload.told, (unsigned long long)t->workload.behind);
     for (int i = 0; i < SIM_FAULTS; i++) {
         printf("%-24s %llu\n", sim_fault_name((enum sim_fault)i), (unsigned long long)t->faults[i]);
         kinds += t->faults[i] > 0;

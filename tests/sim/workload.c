@@ -22,6 +22,7 @@
 #include "chaos/check_timestamps.h"
 #include "client/list.h"
 #include "client/look.h"
+#include "chaos/check_watches.h"
 #include "wire/ops_codec.h"
 
 #define MICROS_MAX       8
@@ -55,6 +56,9 @@ struct worker {
     struct level_read weak; /* of WORK_READ_AT_LEVEL and WORK_SNAPSHOT_ACCOUNTS */
     int64_t total;
     hlc_ts token; /* of its session, which outlives the process */
+    /* what it watches and how far it is, which outlive the process, too; since 0: nothing yet */
+    struct read_watch watch;
+    int64_t watched; /* a list, or -1 - prefix */
 };
 
 struct workload {
@@ -65,6 +69,7 @@ struct workload {
     struct worker worker[WORKLOAD_CLIENTS_MAX];
     struct history *history[WORKLOAD_COUNTER + 1];
     struct level_log levels;
+    struct watch_log watches;
     int64_t next_value;
     bool funded;
     bool stopping;
@@ -440,6 +445,7 @@ static void build(struct worker *w)
     case WORK_READ_AT_LEVEL:
     case WORK_SNAPSHOT_ACCOUNTS:
     case WORK_INTERACTIVE:
+    case WORK_WATCH:
     case WORKS:
         break;
     }
@@ -580,6 +586,103 @@ static void read_at_level(struct worker *w)
     }
     client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
                 read_ops(&key), &how, timeout_us(w), on_level_read, w);
+}
+
+/* ---- watching ---- */
+
+static uint64_t watched_lists(const struct worker *w)
+{
+    uint64_t lists = 0;
+    for (int i = 0; i < w->all->config.lists; i++)
+        if (i == w->watched || i % w->all->config.prefixes == -1 - w->watched)
+            lists |= UINT64_C(1) << i;
+    return lists;
+}
+
+static void note_watch(struct worker *w, enum watch_seen_kind kind, hlc_ts ts)
+{
+    watch_log_add(&w->all->watches, &(struct watch_seen){.kind = kind,
+                                                         .watcher = (uint32_t)w->index,
+                                                         .ts = ts,
+                                                         .at_ns = now_ns(w),
+                                                         .keys = watched_lists(w)});
+}
+
+static void note_changes(struct worker *w, struct blob *blob)
+{
+    static int64_t numbers[NUMBERS_MAX];
+    struct results results;
+    if (blob == NULL)
+        return;
+    if (results_decode(blob, &results) != ASSENT_OK) {
+        sim_fail(w->all->sim, "watch", "an answer cannot be decoded");
+        return;
+    }
+    for (uint32_t i = 0; i < results.n; i++) {
+        const struct result *r = &results.result[i];
+        struct watch_seen seen = {.kind = WATCH_SEEN_LIST, .watcher = (uint32_t)w->index};
+        for (seen.key = 0; seen.key < w->all->config.lists; seen.key++) {
+            struct key key = key_of(w->all, "list/", seen.key);
+            if (bytes_equal(r->key, bytes_of(key.text, key.len)))
+                break;
+        }
+        seen.n = numbers_of((const char *)r->value.data, r->value.len, numbers);
+        seen.values = numbers;
+        watch_log_add(&w->all->watches, &seen);
+    }
+    results_free(&results);
+}
+
+static void on_watched(struct call *call)
+{
+    struct worker *w = call->arg;
+    const struct read *r = &call->read;
+    bool first = w->watch.since == 0;
+    w->ok = r->status == ASSENT_OK || r->watch.since != w->watch.since;
+    w->watch = r->watch;
+    if (r->status == ASSENT_BEHIND || r->status == ASSENT_CLOCK_AHEAD) {
+        sim_say(w->all->sim, "%s begins to watch anew", w->client.end.name);
+        w->all->stats.behind += r->status == ASSENT_BEHIND;
+        w->watch.since = 0;
+        w->ok = true;
+    } else {
+        if (first && r->watch.since != 0)
+            note_watch(w, WATCH_SEEN_BEGIN, r->watch.since);
+        note_changes(w, r->results);
+        if (r->watch.since != 0)
+            note_watch(w, WATCH_SEEN_UPTO, r->watch.since);
+        w->all->stats.told += r->results != NULL;
+    }
+    finish(w);
+}
+
+static void watch(struct worker *w)
+{
+    struct workload *all = w->all;
+    struct key key, end;
+    struct op op = {.kind = OP_READ_KEY};
+    if (w->watch.since == 0 || sim_one_in(all->sim, 20)) {
+        w->watched = (int64_t)sim_below(all->sim, (uint64_t)all->config.lists);
+        if (sim_one_in(all->sim, 2))
+            w->watched = -1 - w->watched % all->config.prefixes;
+        w->watch = (struct read_watch){.on = true};
+        if (sim_one_in(all->sim, 2)) {
+            w->watch.since = client_now(&w->client) - hlc_from_ms(sim_below(all->sim, 500));
+            note_watch(w, WATCH_SEEN_FROM, w->watch.since);
+        }
+    }
+    if (w->watched >= 0) {
+        key = key_of(all, "list/", w->watched);
+    } else {
+        list_range(all, (int)(-1 - w->watched), &key, &end);
+        op.kind = OP_READ_RANGE;
+        op.end = bytes_of(end.text, end.len);
+    }
+    op.key = bytes_of(key.text, key.len);
+    uint64_t most_us = sim_one_in(all->sim, 3) ? timeout_us(w) : 200000;
+    client_read(&w->client, cluster_place(all->cluster, op.key), ops_encode(&op, 1),
+                &(struct client_reading){.watch = w->watch}, 1000 + sim_below(all->sim, most_us),
+                on_watched, w);
 }
 
 static void snapshot_account(struct worker *w);
@@ -888,6 +991,7 @@ static void choose(struct worker *w)
     case WORK_READ_ACCOUNTS:
     case WORK_SNAPSHOT_ACCOUNTS:
     case WORK_SET_READ:
+    case WORK_WATCH:
     case WORKS:
         break;
     }
@@ -912,6 +1016,10 @@ static void begin(struct worker *w)
     }
     if (w->work == WORK_INTERACTIVE) {
         begin_interactive(w);
+        return;
+    }
+    if (w->work == WORK_WATCH) {
+        watch(w);
         return;
     }
     if (w->work == WORK_SNAPSHOT_ACCOUNTS) {
@@ -963,6 +1071,8 @@ static bool choose_final(struct worker *w)
     } else if ((step -= 2) < c->lists) {
         w->work = WORK_READ_AT_LEVEL;
         m.key = step;
+    } else if (step == c->lists) {
+        w->work = WORK_WATCH;
     } else {
         return false;
     }
@@ -1071,6 +1181,7 @@ void workload_free(struct workload *all)
     for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
         history_free(all->history[i]);
     level_log_free(&all->levels);
+    watch_log_free(&all->watches);
     free(all);
 }
 
@@ -1109,6 +1220,8 @@ void workload_kill_client(struct workload *all, int client, uint64_t back_after_
         history_info(h, w->op, now_ns(w));
     }
     client_die(&w->client);
+    w->watch.node = 0;
+    w->watch.cursor = (struct watch_cursor){0};
     worker_clear(w);
     w->timer.fire = on_think;
     sim_at(all->sim, &w->timer, all->sim->now_us + back_after_us);
@@ -1196,6 +1309,7 @@ void workload_check(struct workload *all)
           check_levels(all->history[WORKLOAD_LIST], &all->levels,
                        (int64_t)all->config.accounts * WORKLOAD_MONEY, f),
           f);
+    judge(all, check_watches(all->history[WORKLOAD_LIST], &all->watches, f), f);
     judge(all, check_register(all->history[WORKLOAD_REGISTER], f), f);
     judge(all, check_bank(all->history[WORKLOAD_BANK], &bank, f), f);
     judge(all, check_set(all->history[WORKLOAD_SET], f), f);

@@ -24,6 +24,7 @@ enum work {
     WORK_READ_AT_LEVEL,     /* a list, at a level below strong */
     WORK_SNAPSHOT_ACCOUNTS, /* all accounts at one timestamp, wherever they are */
     WORK_INTERACTIVE,       /* lists read one after the other, then appended to or not */
+    WORK_WATCH,             /* one list, or all of a placement: waits until one changes */
     WORKS
 };
 
@@ -63,6 +64,7 @@ void workload_check(struct workload *w);
 
 struct workload_stats {
     uint64_t ok, failed, unknown;
+    uint64_t told, behind; /* answers to watches */
 };
 void workload_stats(const struct workload *w, struct workload_stats *out);
 

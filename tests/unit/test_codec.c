@@ -244,7 +244,7 @@ static void unknown_types_and_wrong_field_counts_are_refused(void **state)
     assert_bytes_refused("\x05", 1, "message bytes: not an array");
     assert_bytes_refused("\x90", 1, "message type: missing");
     assert_bytes_refused("\x91\x00", 2, "message type: unknown");
-    assert_bytes_refused("\x91\x18", 2, "message type: unknown");
+    assert_bytes_refused("\x91\x1a", 2, "message type: unknown");
     assert_bytes_refused("\x91\xff", 2, "message type: not an unsigned integer");
     assert_bytes_refused("\x91\xcd\x01\x16", 4, "message type: unknown");
     assert_bytes_refused("\x92\x16\x01", 3, "PING, wall_ms: missing");

@@ -79,6 +79,15 @@ static enum claim_state claim_read(void *arg, const struct client_name *client,
     return take(owner, out, refusal);
 }
 
+static void written(void *arg, const struct claim *c,
+                    void (*each)(void *each_arg, struct bytes key), void *each_arg)
+{
+    (void)arg;
+    (void)c;
+    (void)each;
+    (void)each_arg;
+}
+
 static struct claim *restore_claim(void *arg, const struct txid *txid, uint64_t priority_ms,
                                    struct blob *ops, void *owner)
 {
@@ -174,6 +183,7 @@ static void create(void)
 {
     static const struct resource resource = {.claim = claim,
                                              .claim_read = claim_read,
+                                             .written = written,
                                              .restore = restore_claim,
                                              .decided = decided,
                                              .release = release,

@@ -857,6 +857,146 @@ static void retries_back_off_longer_and_longer_until_the_deadline(void **state)
     assert_true(now_us < r.deadline_us && now_us > r.deadline_us - SECOND);
 }
 
+/* ---- watches: reads that wait for a change ---- */
+
+static void watch_start(struct world *w, int connected, const struct read_watch *watch)
+{
+    struct read_config config;
+    read_start(w, connected);
+    config = w->read.config;
+    config.watch = *watch;
+    read_free(&w->read);
+    read_init(&w->read, &config);
+    read_step_kind(w, SESSION_EVENT_BEGIN, 0, ASSENT_OK);
+}
+
+static const struct msg_watch *watch_sent(const struct world *w, node_id to)
+{
+    static const struct msg_watch none;
+    assert_non_null(w->read_out.msg);
+    assert_int_equal(w->read_out.to, to);
+    if (w->read_out.msg == NULL || w->read_out.msg->type != MSG_WATCH)
+        return &none;
+    assert_int_equal(w->read_out.msg->watch.request, 6);
+    return &w->read_out.msg->watch;
+}
+
+struct watch_answer {
+    node_id node;
+    assent_status status;
+    hlc_ts since, ts;
+    struct watch_cursor cursor;
+    bool changed;
+};
+
+static void watch_answered(struct world *w, const struct watch_answer *a)
+{
+    struct msg *m = msg_new(MSG_WATCH_RESULT, NULL);
+    struct session_event ev = {.kind = SESSION_EVENT_RESULT,
+                               .now_us = w->now_us,
+                               .ts = 77,
+                               .roster = &w->roster,
+                               .node = a->node,
+                               .result = m};
+    m->watch_result.status = a->status;
+    m->watch_result.since = a->since;
+    m->watch_result.ts = a->ts;
+    m->watch_result.cursor = a->cursor;
+    m->watch_result.results = a->changed ? blob_new(bytes_of_text("r")) : NULL;
+    msg_unref(w->read_out.msg);
+    read_step(&w->read, &ev, &w->read_out);
+    msg_unref(m);
+}
+
+static void a_watch_asks_where_it_is_and_goes_on_from_there(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true});
+    assert_int_equal(watch_sent(w, 11)->since, 0);
+    watch_answered(w, &(struct watch_answer){.node = 11, .ts = 50, .cursor = {4, 9}});
+    assert_int_equal(watch_sent(w, 11)->since, 50);
+    assert_int_equal(watch_sent(w, 11)->cursor.incarnation, 4);
+    assert_int_equal(watch_sent(w, 11)->cursor.sequence, 9);
+    watch_answered(w, &(struct watch_answer){
+                          .node = 11, .since = 50, .ts = 60, .cursor = {4, 10}, .changed = true});
+    assert_read_done(w, ASSENT_OK);
+    assert_int_equal(w->read.watch.since, 60);
+    assert_int_equal(w->read.watch.cursor.sequence, 10);
+    assert_non_null(w->read.results);
+}
+
+static void where_to_begin_is_taken_once(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true});
+    watch_answered(w, &(struct watch_answer){.node = 11, .ts = 50, .cursor = {4, 9}});
+    watch_answered(w, &(struct watch_answer){.node = 11, .ts = 70, .cursor = {4, 30}});
+    assert_int_equal(w->read.watch.since, 50);
+    assert_int_equal(w->read.watch.cursor.sequence, 9);
+    assert_int_equal(w->read.state, READ_ASKED);
+}
+
+static void another_replica_gets_the_position_and_no_cursor(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true, .since = 50, .node = 12, .cursor = {4, 9}});
+    assert_int_equal(watch_sent(w, 12)->cursor.sequence, 9); /* not the nearest: whose it is */
+    read_step_kind(w, SESSION_EVENT_DOWN, 12, ASSENT_OK);
+    assert_int_equal(watch_sent(w, 11)->since, 50);
+    assert_int_equal(watch_sent(w, 11)->cursor.incarnation, 0);
+    /* an answer below the position does not move it back */
+    watch_answered(w, &(struct watch_answer){.node = 11, .since = 50, .ts = 40, .cursor = {4, 3}});
+    assert_int_equal(watch_sent(w, 11)->since, 50);
+    assert_int_equal(w->read.ts, 50);
+}
+
+static void a_silent_replica_is_given_up_after_the_time_it_was_given(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true, .since = 50});
+    uint64_t time_us = watch_sent(w, 11)->timeout_ms * UINT64_C(1000);
+    assert_true(time_us <= WATCH_POLL_MS * UINT64_C(1000));
+    assert_true(read_deadline(&w->read) > w->now_us + time_us);
+    read_tick_next(w);
+    assert_int_equal(watch_sent(w, 12)->since, 50);
+}
+
+static void behind_is_the_answer_only_when_every_replica_says_so(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true, .since = 50});
+    watch_answered(w, &(struct watch_answer){.node = 11, .status = ASSENT_BEHIND, .ts = 90});
+    assert_int_equal(watch_sent(w, 12)->since, 50);
+    watch_answered(w, &(struct watch_answer){.node = 12, .status = ASSENT_BEHIND, .ts = 80});
+    watch_answered(w, &(struct watch_answer){.node = 13, .status = ASSENT_BEHIND, .ts = 70});
+    assert_read_done(w, ASSENT_BEHIND);
+    assert_int_equal(w->read.ts, 90); /* a scan is later than that */
+    assert_int_equal(w->read.watch.since, 50);
+}
+
+static void a_watch_ends_when_nothing_changed_in_time(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true, .since = 50});
+    w->now_us = w->read.config.deadline_us - 1000;
+    watch_answered(w, &(struct watch_answer){.node = 11, .since = 50, .ts = 60, .cursor = {4, 3}});
+    assert_read_done(w, ASSENT_READ_TIMED_OUT);
+    assert_true(w->read.heard);
+    assert_int_equal(w->read.watch.since, 60);
+}
+
+static void overload_is_told_at_the_end_of_the_time(void **state)
+{
+    struct world *w = *state;
+    watch_start(w, 7, &(struct read_watch){.on = true, .since = 50});
+    for (node_id node = 11; node <= 13; node++)
+        watch_answered(w, &(struct watch_answer){.node = node, .status = ASSENT_OVERLOADED});
+    assert_int_equal(w->read.state, READ_WAITING);
+    w->now_us = w->read.config.deadline_us;
+    read_step_kind(w, SESSION_EVENT_TICK, 0, ASSENT_OK);
+    assert_read_done(w, ASSENT_OVERLOADED);
+}
+
 int main(void)
 {
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, free_world)
@@ -892,6 +1032,13 @@ int main(void)
         IN_WORLD(a_question_ends_as_pending_if_that_was_the_last_answer),
         IN_WORLD(a_question_nobody_can_be_asked_ends_as_unknown),
         IN_WORLD(a_question_keeps_no_blobs_of_the_answer),
+        IN_WORLD(a_watch_asks_where_it_is_and_goes_on_from_there),
+        IN_WORLD(where_to_begin_is_taken_once),
+        IN_WORLD(another_replica_gets_the_position_and_no_cursor),
+        IN_WORLD(a_silent_replica_is_given_up_after_the_time_it_was_given),
+        IN_WORLD(behind_is_the_answer_only_when_every_replica_says_so),
+        IN_WORLD(a_watch_ends_when_nothing_changed_in_time),
+        IN_WORLD(overload_is_told_at_the_end_of_the_time),
         IN_WORLD(a_read_asks_the_nearest_replica),
         IN_WORLD(a_replica_that_is_not_connected_is_dialled_first),
         IN_WORLD(a_replica_that_cannot_be_dialled_is_passed_over_and_then_comes_last),
