@@ -78,7 +78,8 @@ static enum script_result script_line(struct script *p, struct bytes *line, cons
         *why = "the line is too long for any command: split it";
         if (rest.len > LINE_BYTES_MAX)
             return SCRIPT_BAD;
-        memmove(p->text.data, rest.data, rest.len);
+        if (rest.len > 0)
+            memmove(p->text.data, rest.data, rest.len);
         p->text.len = rest.len;
         p->taken = 0;
         writer_reserve(&p->text, 65536);
@@ -220,7 +221,11 @@ static int run(struct command_call *call)
     const struct shell_options *own = call->own;
     bool terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
     struct shell s = {
-        .call = call, .interactive = terminal || own->interactive, .keep_going = own->keep_going};
+        .call = call,
+        .terminal = terminal,
+        .interactive = terminal || own->interactive,
+        .keep_going = own->keep_going,
+    };
     int rc = open_cluster(&s);
     if (rc != 0)
         return rc;

@@ -26,7 +26,8 @@ struct shell {
     assent *db;
     struct cluster *cluster;
     const char *datacenter; /* where it runs, for the prompt */
-    bool interactive;       /* prompts, and errors do not end it */
+    bool terminal;
+    bool interactive; /* prompts, and errors do not end it */
     bool keep_going;
     unsigned long line_number;
     int rc; /* of the first error */

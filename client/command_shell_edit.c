@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -23,6 +23,7 @@ struct shell_edit {
     bool interrupted;
     int file; /* of the history; -1: none */
     char *line;
+    struct termios terminal; /* as it was found */
     struct sigaction resize_before, stop_before;
 };
 
@@ -54,11 +55,13 @@ static char *prompt_of(EditLine *el)
 static void stop(EditLine *el)
 {
     struct sigaction by_default = {.sa_handler = SIG_DFL}, own;
-    el_set(el, EL_PREP_TERM, 0);
+    struct termios editing;
+    tcgetattr(STDIN_FILENO, &editing);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &edit_of(el)->terminal);
     sigaction(SIGTSTP, &by_default, &own);
     raise(SIGTSTP);
     sigaction(SIGTSTP, &own, NULL);
-    el_set(el, EL_PREP_TERM, 1);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &editing);
     el_set(el, EL_REFRESH);
 }
 
@@ -215,6 +218,7 @@ struct shell_edit *shell_edit_open(void)
     struct sigaction action = {.sa_handler = on_signal};
     HistEvent event;
     e->file = -1;
+    tcgetattr(STDIN_FILENO, &e->terminal);
     e->history = history_init();
     e->el = el_init("assent", stdin, stdout, stderr);
     if (e->history == NULL || e->el == NULL)
@@ -238,10 +242,12 @@ struct shell_edit *shell_edit_open(void)
 
 void shell_edit_close(struct shell_edit *e)
 {
+    HistEvent event;
     sigaction(SIGWINCH, &e->resize_before, NULL);
     sigaction(SIGTSTP, &e->stop_before, NULL);
     el_end(e->el);
-    history_end(e->history);
+    /* not history_end(), a name that the harness has, too */
+    history(e->history, &event, H_END);
     if (e->file >= 0)
         close(e->file);
     free(e->line);

@@ -44,6 +44,8 @@ static int interrupted(struct shell *s, const char *what, const assent_txid *txi
 {
     static const assent_txid none;
     char text[ASSENT_TXID_TEXT];
+    if (s->terminal)
+        printf("\n"); /* after the ^C that it shows */
     if (memcmp(txid, &none, sizeof none) != 0)
         return shell_fail(s, SHELL_EXIT_INTERRUPTED,
                           "%s: interrupted: %s may commit all the same: ask with outcome %s", what,
@@ -180,12 +182,14 @@ static int fail_commit(struct shell *s, const struct shell_call *call)
     char text[ASSENT_TXID_TEXT];
     const char *why = *call->why != '\0' ? call->why : assent_status_text(call->status);
     int rc = command_exit_of(call->status);
+    assent_txid_text(&call->info.txid, text);
+    if (strncmp(why, text, strlen(text)) == 0 && strncmp(why + strlen(text), ": ", 2) == 0)
+        why += strlen(text) + 2; /* explain shows it */
     if (assent_maybe_committed(call->status))
         return shell_fail(s, rc, "maybe committed: %s: %s: ask with outcome %s",
-                          assent_status_name(call->status), why,
-                          assent_txid_text(&call->info.txid, text));
+                          assent_status_name(call->status), why, text);
     return shell_fail(s, rc, "not committed: %s: %s%s", assent_status_name(call->status), why,
-                      assent_retryable(call->status) ? "; the same again may succeed" : "");
+                      assent_retryable(call->status) ? "; done again it may succeed" : "");
 }
 
 /* Commits what the call holds: a transaction, or one operation. */
