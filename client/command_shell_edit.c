@@ -231,7 +231,8 @@ struct shell_edit *shell_edit_open(void)
     el_set(e->el, EL_SIGNAL, 0);
     el_set(e->el, EL_GETCFN, read_character);
     el_set(e->el, EL_HIST, history, e->history);
-    el_set(e->el, EL_ADDFN, "complete", "Completes a word", complete);
+    /* el_set would copy the names and never free them */
+    el_wset(e->el, EL_ADDFN, L"complete", L"Completes a word", complete);
     el_set(e->el, EL_BIND, "^I", "complete", NULL);
     el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(e->el, NULL);
