@@ -134,7 +134,7 @@ assent_status assent_commit_uv(assent_txn *t, uint32_t timeout_ms, assent_commit
 {
     struct session_config config;
     assent_status status = check_uv(t == NULL ? NULL : t->db, cb != NULL);
-    if (status == ASSENT_OK && interactive_only_read(t))
+    if (status == ASSENT_OK && look_only(t))
         return commit_uv_read(t, cb, arg);
     if (status == ASSENT_OK)
         status = handle_commit(t, timeout_ms, &config);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "client/list.h"
+#include "client/look.h"
 #include "runtime/keys.h"
 
 struct waiter {
@@ -247,7 +248,7 @@ static assent_status commit_blocking(assent_txn *t, uint32_t timeout_ms, assent_
     struct session_config config;
     struct session_call *c;
     uint64_t began_us = clock_now_us();
-    if (interactive_only_read(t)) {
+    if (look_only(t)) {
         interactive_commit(t, began_us, info);
         return ASSENT_OK;
     }

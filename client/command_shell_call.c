@@ -14,7 +14,7 @@
 
 #include <bsd/sys/queue.h>
 
-#include "client/interactive.h"
+#include "client/look.h"
 
 struct left {
     struct shell_call call; /* first: the caller's pointer is to it */
@@ -180,7 +180,7 @@ struct shell_call *shell_call(struct shell_calls *calls, struct shell_call *call
     struct left *l = (struct left *)call;
     *txid = no_txid;
     /* a transaction that only read has no id, and asking for one would change what it checks */
-    if (call->kind == SHELL_CALL_COMMIT && call->txn != NULL && !interactive_only_read(call->txn))
+    if (call->kind == SHELL_CALL_COMMIT && call->txn != NULL && !look_only(call->txn))
         assent_txn_id(call->txn, &l->sent);
     l->done = eventfd(0, EFD_CLOEXEC);
     if (l->done < 0 || pthread_create(&l->thread, NULL, thread_main, l) != 0) {

@@ -195,6 +195,7 @@ void handle_committed(assent_txn *t, struct session_call *c, uint64_t began_us,
         }
     }
     interactive_explain(t, &c->call);
+    t->culprit = s->culprit;
     token_raise(&t->db->heard, s->commit_ts);
     if (s->status == ASSENT_OK)
         txn_take_results(t, s->results);

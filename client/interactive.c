@@ -59,47 +59,7 @@ assent_status assent_txn_scan(assent_txn *t, const void *key, size_t key_len, co
     return txn_read_now(t, &op, out);
 }
 
-/* ---- the snapshot ---- */
-
-assent_status assent_txn_read_at(assent_txn *t, assent_ts ts)
-{
-    assent_status status = txn_check_open(t);
-    if (status != ASSENT_OK)
-        return status;
-    if (ts == 0 || ts > INT64_MAX)
-        return error_set(ASSENT_INVALID, "%llu is no timestamp", (unsigned long long)ts);
-    if (t->snapshot != 0 || t->looking > 0)
-        return error_set(ASSENT_INVALID, "the transaction's snapshot is fixed already: choose it "
-                                         "before the first read");
-    t->snapshot = ts;
-    return ASSENT_OK;
-}
-
-assent_ts assent_txn_snapshot(const assent_txn *t)
-{
-    return t == NULL ? 0 : t->snapshot;
-}
-
-assent_status assent_txn_strict(assent_txn *t)
-{
-    assent_status status = txn_check_open(t);
-    if (status == ASSENT_OK)
-        t->strict = true;
-    return status;
-}
-
 /* ---- committing ---- */
-
-bool interactive_only_read(const assent_txn *t)
-{
-    if (t->snapshot == 0 || t->sealed || t->looking > 0 || (t->strict && t->n > 0))
-        return false;
-    for (uint32_t i = 0; i < t->n; i++) {
-        if (!t->op[i].seen)
-            return false;
-    }
-    return true;
-}
 
 void interactive_commit(assent_txn *t, uint64_t began_us, assent_commit_info *info)
 {
@@ -107,6 +67,35 @@ void interactive_commit(assent_txn *t, uint64_t began_us, assent_commit_info *in
     if (info != NULL)
         *info = (assent_commit_info){.commit_ts = t->snapshot,
                                      .total_us = (uint32_t)(clock_now_us() - began_us)};
+}
+
+/* Something that the culprit holds and the transaction saw; NULL: nothing. */
+static const struct op *seen_at_culprit(const assent_txn *t)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct placement *p = t->op[i].placement;
+        for (int k = 0; t->op[i].seen && k < p->replicas; k++) {
+            if (p->replica[k] == t->culprit)
+                return &t->op[i].op;
+        }
+    }
+    return NULL;
+}
+
+void interactive_hear(const assent_txn *t, uint32_t timeout_ms)
+{
+    char why[ERROR_TEXT_MAX];
+    assent_list *list;
+    const struct cluster_node *node = cluster_node(t->cluster, t->culprit);
+    const struct op *op = node == NULL ? NULL : seen_at_culprit(t);
+    if (op == NULL)
+        return;
+    snprintf(why, sizeof why, "%s", assent_error());
+    assent_read_options any = {
+        .level = ASSENT_EVENTUAL, .where = node->name, .timeout_ms = timeout_ms};
+    assent_get_with(t->db, op->key.data, op->key.len, &any, &list); /* the handle hears its time */
+    assent_list_free(list);
+    error_set(ASSENT_CHANGED, "%s", why);
 }
 
 void interactive_explain(const assent_txn *t, struct call *call)

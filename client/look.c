@@ -7,6 +7,7 @@
 #include "client/error.h"
 #include "client/list.h"
 #include "client/overlay.h"
+#include "common/mutant.h"
 
 struct bytes look_after(struct bytes key, uint8_t *out)
 {
@@ -61,7 +62,7 @@ static assent_status look_ask(struct look *l)
         return error_set(ASSENT_INVALID,
                          "the transaction's first read is under way: wait for it, or fix the "
                          "snapshot with assent_txn_read_at before");
-    if (t->snapshot == 0) {
+    if (t->snapshot == 0 || MUTANT(LOOKS_ANYWHERE)) {
         l->options.level = ASSENT_SESSION;
         l->options.session = &l->session;
     }
@@ -119,13 +120,15 @@ static assent_status look_see(struct look *l, struct bytes key, struct bytes end
         if (is_covered(&l->t->op[i], key, end))
             return ASSENT_OK;
     }
-    return txn_see(l->t, key, end);
+    return MUTANT(SEEN_NOT_CHECKED) ? ASSENT_OK : txn_see(l->t, key, end);
 }
 
 /* The range as far as `last`, which is included, or all of it if that is empty. */
 static assent_status look_see_range(struct look *l, struct bytes last)
 {
     uint8_t after[KEY_BYTES_MAX];
+    if (MUTANT(SEEN_IN_PART))
+        return look_see(l, l->key, look_after(l->key, after));
     if (last.len == 0)
         return look_see(l, l->key, l->end);
     if (l->op.descending)
@@ -213,13 +216,11 @@ assent_status look_answer(struct look *l, assent_status status, assent_list *ans
 
 assent_status look_close(struct look *l, assent_status status, assent_list **out)
 {
-    bool missing =
-        l->op.kind == OP_READ_KEY && l->list != NULL && !assent_list_entry(l->list, 0)->found;
     *out = NULL;
     if (status == ASSENT_OK) {
         *out = l->list;
         l->list = NULL;
-        if (missing)
+        if (l->op.kind == OP_READ_KEY && !assent_list_entry(*out, 0)->found)
             status = error_set(ASSENT_NOT_FOUND, "%s", assent_status_text(ASSENT_NOT_FOUND));
     }
     assent_list_free(l->list);
@@ -227,4 +228,44 @@ assent_status look_close(struct look *l, assent_status status, assent_list **out
     free(l->left);
     *l = (struct look){0};
     return status;
+}
+
+/* ---- the snapshot ---- */
+
+assent_status assent_txn_read_at(assent_txn *t, assent_ts ts)
+{
+    assent_status status = txn_check_open(t);
+    if (status != ASSENT_OK)
+        return status;
+    if (ts == 0 || ts > INT64_MAX)
+        return error_set(ASSENT_INVALID, "%llu is no timestamp", (unsigned long long)ts);
+    if (t->snapshot != 0 || t->looking > 0)
+        return error_set(ASSENT_INVALID, "the transaction's snapshot is fixed already: choose it "
+                                         "before the first read");
+    t->snapshot = ts;
+    return ASSENT_OK;
+}
+
+assent_ts assent_txn_snapshot(const assent_txn *t)
+{
+    return t == NULL ? 0 : t->snapshot;
+}
+
+assent_status assent_txn_strict(assent_txn *t)
+{
+    assent_status status = txn_check_open(t);
+    if (status == ASSENT_OK)
+        t->strict = true;
+    return status;
+}
+
+bool look_only(const assent_txn *t)
+{
+    if (t->snapshot == 0 || t->sealed || t->looking > 0 || (t->strict && t->n > 0))
+        return false;
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (!t->op[i].seen)
+            return false;
+    }
+    return true;
 }

@@ -40,6 +40,10 @@ assent_status look_answer(struct look *l, assent_status status, assent_list *ans
 /* `status` is what the steps before ended with; the list is the caller's. */
 assent_status look_close(struct look *l, assent_status status, assent_list **out);
 
+/* Whether the transaction did nothing but look at a snapshot, so that its commit has nothing to ask
+ * for. */
+bool look_only(const assent_txn *t);
+
 /* The sentence of ASSENT_PRUNED for a snapshot: `detail` is the participant's. */
 assent_status look_pruned(const char *detail);
 

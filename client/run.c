@@ -1,8 +1,15 @@
 /* assent_run(): attempts in the calling thread, one deadline over all. */
 #include "client/blocking.h"
 #include "client/clock.h"
+#include "client/interactive.h"
 #include "client/retry.h"
 #include "wire/random.h"
+
+static uint32_t left_ms(uint64_t deadline_us)
+{
+    uint64_t now_us = clock_now_us();
+    return now_us >= deadline_us ? 0 : (uint32_t)((deadline_us - now_us + 999) / 1000);
+}
 
 /* One attempt; *built is false when the status is that of build(). */
 static assent_status run_once(assent *db, assent_build build, void *arg, uint64_t priority_ms,
@@ -12,12 +19,15 @@ static assent_status run_once(assent *db, assent_build build, void *arg, uint64_
     t->priority_ms = priority_ms;
     assent_status status = build(t, arg);
     *built = status == ASSENT_OK;
-    uint64_t now_us = clock_now_us();
-    if (*built && now_us >= deadline_us)
+    uint32_t left = left_ms(deadline_us);
+    if (*built && left == 0)
         status = error_set(ASSENT_NOT_SENT, "the time was over before the transaction was built: "
                                             "nothing was sent");
     else if (*built)
-        status = assent_commit_within(t, (uint32_t)((deadline_us - now_us + 999) / 1000), info);
+        status = assent_commit_within(t, left, info);
+    left = left_ms(deadline_us);
+    if (*built && status == ASSENT_CHANGED && left > 0)
+        interactive_hear(t, left);
     assent_txn_free(t);
     return status;
 }

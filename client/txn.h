@@ -66,6 +66,7 @@ struct assent_txn {
 
     /* since the commit */
     assent_status results_status;
+    node_id culprit; /* the participant that refused it; 0: none */
     assent_list *results[PARTICIPANTS_MAX];
 };
 

@@ -82,6 +82,7 @@
     X(SESSION_IGNORES_TOKEN, "a session reads whatever needs no waiting")                          \
     X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
     X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
+    X(CHANGES_NOT_IN_OVERLAY, "changes in a range are overlooked until they are in the tables")  \
     X(HALF_APPLIED, "a half of a transaction's writes gets into the tables")                       \
     X(PREPARED_NOT_IN_TABLES, "the log is trimmed of a prepared record that is nowhere else")      \
     X(PREPARED_STAYS_IN_TABLES, "a decided transaction is prepared again after a restart")         \
@@ -99,7 +100,10 @@
     X(INCARNATION_NOT_DURABLE, "every start has the same incarnation")                             \
     /* the client */                                                                               \
     X(CLIENT_UNKNOWN_IS_ABORT, "a client without an answer believes that it was aborted")          \
-    X(CLIENT_COMMITS_TWICE, "a client that has lost the home sends COMMIT to another one")
+    X(CLIENT_COMMITS_TWICE, "a client that has lost the home sends COMMIT to another one")         \
+    X(SEEN_NOT_CHECKED, "what a transaction has read may have changed when it commits")            \
+    X(SEEN_IN_PART, "of a range that a transaction has read only the first key is checked")        \
+    X(LOOKS_ANYWHERE, "the reads of a transaction are of different snapshots")
 /* clang-format on */
 
 #ifdef ASSENT_MUTANTS

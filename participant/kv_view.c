@@ -124,6 +124,8 @@ int kv_view_changed(const struct kv_view *view, struct bytes key, struct bytes e
                     bool *found_one, struct kv_cell *out)
 {
     const struct kv_write *write = kv_overlay_from(view->overlay, key);
+    if (MUTANT(CHANGES_NOT_IN_OVERLAY))
+        write = NULL;
     for (; write != NULL; write = kv_overlay_next(write)) {
         *out = kv_write_cell(write);
         if (!before_end(out->key, end))

@@ -94,7 +94,8 @@ typedef struct assent_version {
 ASSENT_API assent_status assent_check_version(assent_txn *t, const void *key, size_t key_len,
                                               const assent_version *version);
 /* No key of [key, end) was written after `since`; end_len 0: no end. The range must lie in one
- * placement. */
+ * placement. If one was: ASSENT_CHANGED, for good, however often assent_run tries it again with the
+ * same `since`. ASSENT_PRUNED: `since` is older than what is kept. */
 ASSENT_API assent_status assent_check_range(assent_txn *t, const void *key, size_t key_len,
                                             const void *end, size_t end_len, assent_ts since);
 
@@ -174,13 +175,13 @@ ASSENT_API assent_status assent_txn_entry(const assent_txn *t, size_t index, ass
 
 /* Calls build() on a fresh transaction and commits it, again under a new id with its priority kept
  * while the status is retryable, with randomised back-off, for at most timeout_ms (0: the handle's)
- * in all. build() may read with assent_get(); a status other than ASSENT_OK from it ends the run.
- */
+ * in all. What build() reads with assent_txn_get() and assent_txn_scan() the commit checks; a
+ * status other than ASSENT_OK from it ends the run. */
 typedef assent_status (*assent_build)(assent_txn *t, void *arg);
 ASSENT_API assent_status assent_run(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
                                     assent_commit_info *info);
 
-/* ---- interactive transactions: read, decide, write, commit (docs/consistency.md) ----
+/* ---- interactive transactions: read, decide, write, commit (docs/client-api.md) ----
  *
  * What a transaction reads with the calls below is one snapshot of the whole cluster, fixed by the
  * first of them, with its own writes so far on top. The commit checks, together with all else that
@@ -190,16 +191,20 @@ ASSENT_API assent_status assent_run(assent *db, assent_build build, void *arg, u
  *
  * A transaction that only read is serializable at its snapshot, and its commit sends nothing: it
  * has no id afterwards. With assent_txn_strict, or once its id was asked for, it is checked like
- * any other. */
+ * any other.
+ *
+ * The lists are the caller's. Any of the calls: ASSENT_SEALED once the id was asked for or the
+ * transaction was committed. A read that fails has no effect on the transaction. */
 
 /* *out has the entry, which was not found, with ASSENT_NOT_FOUND as well; the version of an entry
  * that the transaction itself wrote is zero. ASSENT_PRUNED: the snapshot is older than what the
- * participants keep: build the transaction again. ASSENT_NOT_INTEGER: it has an add on top of a
- * value that is none. Blocks up to the handle's timeout. */
+ * participants keep: build the transaction again. ASSENT_NOT_INTEGER, ASSENT_OVERFLOW: it has adds
+ * on top of a value that is none, or that go past 64 bits; this was seen as well, and is checked.
+ * ASSENT_TOO_LARGE: there is no room for the check. Blocks up to the handle's timeout. */
 ASSENT_API assent_status assent_txn_get(assent_txn *t, const void *key, size_t key_len,
                                         assent_list **out);
 /* Keys of [key, end), at most limit (0: as many as fit one answer); the last entry says whether it
- * was truncated. The range must lie in one placement. */
+ * was truncated, and then the range was seen up to it. The range must lie in one placement. */
 ASSENT_API assent_status assent_txn_scan(assent_txn *t, const void *key, size_t key_len,
                                          const void *end, size_t end_len, uint32_t limit,
                                          bool descending, assent_list **out);
@@ -210,13 +215,15 @@ ASSENT_API assent_ts assent_txn_snapshot(const assent_txn *t);
 /* That it saw the newest is checked although it does not write; costs a commit. */
 ASSENT_API assent_status assent_txn_strict(assent_txn *t);
 
-/* Names are 1..64 bytes; one that is in use already now means this place. */
+/* Names are 1..64 bytes; one that is in use already now means this place. ASSENT_TOO_LARGE: there
+ * are 256 of them. */
 ASSENT_API assent_status assent_savepoint(assent_txn *t, const char *name);
-/* Drops the writes, checks and reads-at-commit that were added since the savepoint, which stays;
- * what was seen stays checked. ASSENT_NOT_FOUND: no such savepoint. */
+/* Drops the writes, checks and reads-at-commit that were added since the savepoint, which stays,
+ * and the savepoints set after it; what was seen stays checked. ASSENT_NOT_FOUND: no such
+ * savepoint. */
 ASSENT_API assent_status assent_rollback_to(assent_txn *t, const char *name);
-/* Drops everything: the transaction is as new, its priority kept. ASSENT_SEALED once it was sent.
- */
+/* Drops everything, the id and the snapshot, too: the transaction is as new, its priority kept.
+ * ASSENT_SEALED once it was committed. */
 ASSENT_API assent_status assent_rollback(assent_txn *t);
 
 /* What became of a transaction, asked at any coordinator that answers. ASSENT_OK: committed, *ts

@@ -84,7 +84,7 @@ static void call_finish(struct call *call)
     hlc_merge(&c->clock, call->kind == CALL_READ ? call->read.ts : call->session.commit_ts);
     if (call->commit != NULL &&
         (call->session.status == ASSENT_OK || call->session.status == ASSENT_CONFLICT ||
-         call->session.status == ASSENT_CHECK_FAILED))
+         call->session.status == ASSENT_CHECK_FAILED || call->session.status == ASSENT_CHANGED))
         stray_send(c, call->commit, true);
     call->done(call);
     call_free(call);

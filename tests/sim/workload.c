@@ -2,6 +2,9 @@
  *
  *     think -> (look at the lists first) -> commit or read -> (ask, while unknown) -> think
  *
+ * Appends look at the lists outside of the transaction, and check the values that they found;
+ * interactive ones look inside of it, and what they saw is checked as the library does it.
+ *
  * A transaction that ends with a retryable status is tried again now and then, under a new id and
  * with its priority kept, as assent_run() does it. */
 #include "tests/sim/workload.h"
@@ -17,6 +20,8 @@
 #include "chaos/check_register.h"
 #include "chaos/check_set.h"
 #include "chaos/check_timestamps.h"
+#include "client/list.h"
+#include "client/look.h"
 #include "wire/ops_codec.h"
 
 #define MICROS_MAX       8
@@ -43,6 +48,8 @@ struct worker {
     char *list[MICROS_MAX]; /* text of what was found; NULL: no such key */
     bool ranges;            /* lists are read as ranges of all that a placement has */
     int step;               /* of the look at the lists */
+    struct look look;       /* of WORK_INTERACTIVE; t NULL: none is under way */
+    bool looked[MICROS_MAX];
     int final;              /* of workload_read_all: which read comes next */
     bool ok;                /* the last operation was */
     struct level_read weak; /* of WORK_READ_AT_LEVEL and WORK_SNAPSHOT_ACCOUNTS */
@@ -78,6 +85,7 @@ static const enum history_kind history_of[WORKS] = {
     [WORK_REGISTER_CAS] = WORKLOAD_REGISTER,
     [WORK_SET_ADD] = WORKLOAD_SET,
     [WORK_SET_READ] = WORKLOAD_SET,
+    [WORK_INTERACTIVE] = WORKLOAD_LIST,
     [WORK_COUNTER_ADD] = WORKLOAD_COUNTER,
     [WORK_COUNTER_READ] = WORKLOAD_COUNTER,
 };
@@ -147,11 +155,15 @@ static uint32_t numbers_of(const char *text, size_t len, int64_t *out)
 
 static void worker_clear(struct worker *w)
 {
+    assent_list *none;
+    if (w->look.t != NULL)
+        look_close(&w->look, ASSENT_CLOSED, &none);
     assent_txn_free(w->txn);
     w->txn = NULL;
     for (int i = 0; i < MICROS_MAX; i++) {
         free(w->list[i]);
         w->list[i] = NULL;
+        w->looked[i] = false;
     }
     w->op = HISTORY_NEVER;
     w->busy = false;
@@ -427,6 +439,7 @@ static void build(struct worker *w)
     case WORK_READ_LIST_STRONGLY:
     case WORK_READ_AT_LEVEL:
     case WORK_SNAPSHOT_ACCOUNTS:
+    case WORK_INTERACTIVE:
     case WORKS:
         break;
     }
@@ -452,7 +465,8 @@ static void invoke(struct worker *w)
                            level, now_ns(w), w->micro, (uint32_t)w->n);
     for (int i = 0; i < w->n; i++) {
         static int64_t numbers[NUMBERS_MAX];
-        if (w->work != WORK_APPEND || w->micro[i].kind != MICRO_READ)
+        if ((w->work != WORK_APPEND && w->work != WORK_INTERACTIVE) ||
+            w->micro[i].kind != MICRO_READ)
             continue;
         uint32_t n = w->list[i] == NULL ? 0 : numbers_of(w->list[i], strlen(w->list[i]), numbers);
         history_read(history(w), w->op, (uint32_t)i, numbers, n);
@@ -624,6 +638,181 @@ static void on_looked(struct call *call)
     attempt(w);
 }
 
+/* ---- looking inside of a transaction ---- */
+
+/* What it saw is a cut at its snapshot; nothing else is promised of it. */
+static void note_snapshot(struct worker *w)
+{
+    static int64_t numbers[NUMBERS_MAX];
+    hlc_ts at = assent_txn_snapshot(w->txn);
+    for (int i = 0; i < w->n; i++) {
+        const char *text = w->list[i] == NULL ? "" : w->list[i];
+        level_log_read(&w->all->levels,
+                       &(struct level_read){.level = READ_SNAPSHOT,
+                                            .client = (uint32_t)w->index,
+                                            .start_ns = w->weak.start_ns,
+                                            .end_ns = now_ns(w),
+                                            .key = w->micro[i].key,
+                                            .ts = at,
+                                            .asked = at,
+                                            .stale_ns = LEVELS_STALE_UNKNOWN,
+                                            .n = numbers_of(text, strlen(text), numbers),
+                                            .values = numbers});
+    }
+}
+
+static void interactive_end(struct worker *w)
+{
+    if (w->micro[w->n - 1].kind == MICRO_READ && sim_one_in(w->all->sim, 3))
+        assent_txn_strict(w->txn);
+    if (look_only(w->txn)) {
+        note_snapshot(w);
+        w->all->stats.ok++;
+        w->ok = true;
+        finish(w);
+        return;
+    }
+    invoke(w);
+    client_commit(&w->client, w->txn, timeout_us(w), on_commit, w);
+}
+
+/* A list that the transaction saw; once it has appended to it, that must be what it sees. */
+static void note_look(struct worker *w, int i, const assent_entry *e)
+{
+    char text[LIST_TEXT_MAX];
+    bool found = e != NULL && e->found;
+    if (w->looked[i]) {
+        const char *old = w->list[i] == NULL ? "" : w->list[i];
+        bool appended = i + 1 < w->n && w->micro[i + 1].kind == MICRO_APPEND;
+        int len = appended ? snprintf(text, sizeof text, "%s%s%lld", old, *old == '\0' ? "" : " ",
+                                      (long long)w->micro[i + 1].value)
+                           : snprintf(text, sizeof text, "%s", old);
+        if (len != (int)(found ? e->value_len : 0) ||
+            (found && memcmp(e->value, text, e->value_len) != 0))
+            sim_fail(w->all->sim, "own writes",
+                     "%s sees \"%.*s\" where it has seen or written \"%s\"", w->client.end.name,
+                     found ? (int)e->value_len : 0, found ? (const char *)e->value : "", text);
+        return;
+    }
+    w->looked[i] = true;
+    if (found) {
+        w->list[i] = xmalloc(e->value_len + 1);
+        memcpy(w->list[i], e->value, e->value_len);
+        w->list[i][e->value_len] = '\0';
+    }
+    if (i + 1 < w->n && w->micro[i + 1].kind == MICRO_APPEND)
+        build_append(w, i + 1);
+}
+
+static const assent_entry *entry_of_key(const assent_list *list, const struct key *key)
+{
+    for (size_t i = 0; i < assent_list_size(list); i++) {
+        const assent_entry *e = assent_list_entry(list, i);
+        if (e->key_len == key->len && memcmp(e->key, key->text, key->len) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+/* All lists of a range that was read, or the one that was. */
+static bool note_looks(struct worker *w, const assent_list *list, bool range)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct key key = key_of(w->all, "list/", w->micro[i].key);
+        bool same = w->micro[i].key % w->all->config.prefixes ==
+                    w->micro[w->step].key % w->all->config.prefixes;
+        if (w->micro[i].kind != MICRO_READ || (range ? !same : i != w->step))
+            continue;
+        const assent_entry *e = entry_of_key(list, &key);
+        if (e != NULL && e->found && e->value_len > LIST_TEXT_MAX - 64)
+            return false;
+        note_look(w, i, e);
+    }
+    return true;
+}
+
+static void look_at_list(struct worker *w);
+
+static void look_next(struct worker *w, assent_status status)
+{
+    assent_list *list;
+    bool range = w->look.op.kind == OP_READ_RANGE;
+    status = look_close(&w->look, status, &list);
+    bool good = (status == ASSENT_OK || status == ASSENT_NOT_FOUND) && note_looks(w, list, range);
+    assent_list_free(list);
+    if (!good) {
+        finish(w);
+        return;
+    }
+    /* some again, after its own writes */
+    if (sim_one_in(w->all->sim, 8)) {
+        look_at_list(w);
+        return;
+    }
+    do
+        w->step++;
+    while (w->step < w->n && (w->micro[w->step].kind != MICRO_READ || w->looked[w->step]));
+    if (w->step < w->n)
+        look_at_list(w);
+    else
+        interactive_end(w);
+}
+
+static void look_ask_for(struct worker *w);
+
+static void on_look(struct call *call)
+{
+    struct worker *w = call->arg;
+    assent_list *list = NULL;
+    assent_status status = call->read.status;
+    if (status == ASSENT_OK)
+        status = list_new(call->read.results, &list);
+    if (status == ASSENT_OK)
+        list_describe(list, &(assent_read_info){.ts = call->read.ts});
+    status = look_answer(&w->look, status, list, assent_status_text(status));
+    if (status == ASSENT_OK && w->look.asks)
+        look_ask_for(w);
+    else
+        look_next(w, status);
+}
+
+static void look_ask_for(struct worker *w)
+{
+    const struct look *l = &w->look;
+    bool first = l->options.level == ASSENT_SESSION;
+    struct client_reading how = {.level = first ? READ_SESSION : READ_SNAPSHOT,
+                                 .at = first ? l->session.ts : l->options.snapshot};
+    client_read(&w->client, cluster_place(w->all->cluster, l->op.key), ops_encode(&l->op, 1), &how,
+                timeout_us(w), on_look, w);
+}
+
+static void look_at_list(struct worker *w)
+{
+    struct key key = key_of(w->all, "list/", w->micro[w->step].key), end;
+    struct op op = {.kind = OP_READ_KEY, .key = bytes_of(key.text, key.len)};
+    if (sim_one_in(w->all->sim, 3)) {
+        list_range(w->all, (int)(w->micro[w->step].key % w->all->config.prefixes), &key, &end);
+        op = (struct op){.kind = OP_READ_RANGE,
+                         .key = bytes_of(key.text, key.len),
+                         .end = bytes_of(end.text, end.len),
+                         .descending = sim_one_in(w->all->sim, 2)};
+    }
+    assent_status status = look_open(&w->look, w->txn, &op, client_now(&w->client));
+    if (status != ASSENT_OK)
+        sim_fail(w->all->sim, "interactive", "a read is refused: %s", assent_error());
+    else if (w->look.asks)
+        look_ask_for(w);
+    else
+        look_next(w, ASSENT_OK);
+}
+
+static void begin_interactive(struct worker *w)
+{
+    w->txn = txn_new(NULL, w->all->cluster, w->client.end.datacenter);
+    w->weak.start_ns = now_ns(w);
+    look_at_list(w);
+}
+
 /* ---- choosing ---- */
 
 static int64_t some(struct worker *w, int keys)
@@ -645,7 +834,8 @@ static void choose_lists(struct worker *w)
             continue;
         taken |= 1u << key;
         w->micro[w->n++] = (struct micro){.kind = MICRO_READ, .key = key};
-        if (w->work == WORK_APPEND && (w->n == 1 || sim_one_in(w->all->sim, 2)))
+        bool appends = w->work == WORK_APPEND && (w->n == 1 || sim_one_in(w->all->sim, 2));
+        if (appends || (w->work == WORK_INTERACTIVE && sim_one_in(w->all->sim, 2)))
             w->micro[w->n++] =
                 (struct micro){.kind = MICRO_APPEND, .key = key, .value = w->all->next_value++};
     }
@@ -692,6 +882,7 @@ static void choose(struct worker *w)
         break;
     case WORK_APPEND:
     case WORK_READ_LISTS:
+    case WORK_INTERACTIVE:
         choose_lists(w);
         return;
     case WORK_READ_ACCOUNTS:
@@ -717,6 +908,10 @@ static void begin(struct worker *w)
     }
     if (w->work == WORK_READ_AT_LEVEL) {
         read_at_level(w);
+        return;
+    }
+    if (w->work == WORK_INTERACTIVE) {
+        begin_interactive(w);
         return;
     }
     if (w->work == WORK_SNAPSHOT_ACCOUNTS) {

@@ -23,6 +23,7 @@ enum work {
     WORK_COUNTER_READ,
     WORK_READ_AT_LEVEL,     /* a list, at a level below strong */
     WORK_SNAPSHOT_ACCOUNTS, /* all accounts at one timestamp, wherever they are */
+    WORK_INTERACTIVE,       /* lists read one after the other, then appended to or not */
     WORKS
 };
 
