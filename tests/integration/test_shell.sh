@@ -327,6 +327,7 @@ keys 'get k\r'
 see 'a history that cannot be written is no failure' 'k = 2'
 quit_terminal 'to the end'
 
+children=() # all shells have ended by themselves
 stop_all
 report $? 'all nodes stop'
 finish
