@@ -15,7 +15,8 @@ Q := $(if $(filter 1,$(V)),,@)
 BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
-            libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs
+            libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
+            libedit-dev
 TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
@@ -31,7 +32,7 @@ OPT_ubsan   := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 OPT_coverage := -O0 -g --coverage
 DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
-INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) libedit 2>/dev/null)
 CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
 # What the shared library needs: no database, no JSON.
@@ -112,6 +113,7 @@ $(BUILD)/assent-participant: $(BUILD)/participant/main.o $(ARCHIVE)
 $(BUILD)/assent: $(patsubst %.c,$(BUILD)/%.o,$(wildcard client/command*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/assent: LDLIBS += $(shell pkg-config --libs libedit 2>/dev/null)
 $(BUILD)/assent-chaos: $(patsubst %.c,$(BUILD)/%.o,$(wildcard chaos/main*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

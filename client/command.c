@@ -12,9 +12,9 @@
 #include "runtime/cluster.h"
 
 static const struct command *const commands[] = {
-    &command_init, &command_up,    &command_status, &command_get, &command_put,
-    &command_del,  &command_add,   &command_scan,   &command_txn, &command_outcome,
-    &command_load, &command_bench, &command_watch,
+    &command_init, &command_up,    &command_status, &command_get,   &command_put,
+    &command_del,  &command_add,   &command_scan,   &command_txn,   &command_outcome,
+    &command_load, &command_bench, &command_watch,  &command_shell,
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -54,11 +54,13 @@ struct command_call {
 
 extern const struct command command_init, command_up, command_status, command_get, command_put,
     command_del, command_add, command_scan, command_txn, command_outcome, command_load,
-    command_bench, command_watch;
+    command_bench, command_watch, command_shell;
 
 /* ---- common (command_common.c) ---- */
 
-/* "assent: <sentence>" on one line of stderr; returns code. */
+/* "assent: <sentence>" on one line of stderr; returns code. Another beginning may be set: a
+ * script's line, say. */
+extern const char *command_fail_prefix;
 __attribute__((format(printf, 2, 3))) int command_fail(int code, const char *format, ...);
 /* The same, of a failed library call, with the exit status that belongs to it. `why` may be empty.
  */
@@ -90,6 +92,12 @@ void command_json_print(json_t *json);
 const char *command_time_text(assent_ts ts, char *out);
 /* A time for people, "1.23 ms", into out[COMMAND_TIME_TEXT]; returns out. */
 const char *command_us_text(double us, char *out);
+/* A line "KEY = VALUE" or "KEY is absent" on stdout. */
+void command_print_entry(const assent_entry *entry);
+/* The participants of a commit and where their time went, a line each; nothing if it is unknown. */
+void command_print_parts(const assent_commit_info *info);
+const char *command_level_name(assent_level level);
+bool command_level_named(struct bytes name, assent_level *out);
 /* What a commit gave, for -o json: status, txid, timestamp, who took how long. */
 json_t *command_json_commit(assent_status status, const assent_commit_info *info);
 json_t *command_json_entry(const assent_entry *entry);

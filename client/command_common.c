@@ -13,6 +13,8 @@
 #include "client/txn.h"
 #include "wire/random.h"
 
+const char *command_fail_prefix = "assent: ";
+
 int command_fail(int code, const char *format, ...)
 {
     char text[4096];
@@ -24,7 +26,7 @@ int command_fail(int code, const char *format, ...)
         if (*c == '\n')
             *c = ' ';
     fflush(stdout);
-    fprintf(stderr, "assent: %s\n", text);
+    fprintf(stderr, "%s%s\n", command_fail_prefix, text);
     return code;
 }
 

@@ -5,25 +5,19 @@
 
 static int level_parse(struct command_level *l, const char *arg)
 {
-    static const char *const names[] = {
-        [ASSENT_STRONG] = "strong",   [ASSENT_SNAPSHOT] = "snapshot", [ASSENT_SESSION] = "session",
-        [ASSENT_BOUNDED] = "bounded", [ASSENT_EVENTUAL] = "eventual",
-    };
     size_t len = strcspn(arg, "=");
     const char *number = arg[len] == '=' ? arg + len + 1 : NULL;
+    assent_level level = ASSENT_STRONG;
+    bool named = command_level_named(bytes_of(arg, len), &level);
+    bool takes = level == ASSENT_SNAPSHOT || level == ASSENT_BOUNDED;
     int64_t value = 0;
-    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
-        bool takes = i == ASSENT_SNAPSHOT || i == ASSENT_BOUNDED;
-        if (strlen(names[i]) != len || strncmp(names[i], arg, len) != 0)
-            continue;
-        if (takes != (number != NULL))
-            break;
-        l->options.level = (assent_level)i;
+    if (named && takes == (number != NULL)) {
+        l->options.level = level;
         int rc = takes ? command_number("--level", number, 0,
-                                        i == ASSENT_BOUNDED ? UINT32_MAX : INT64_MAX, &value)
+                                        level == ASSENT_BOUNDED ? UINT32_MAX : INT64_MAX, &value)
                        : 0;
         l->options.snapshot = (assent_ts)value;
-        l->options.stale_ms = i == ASSENT_BOUNDED ? (uint32_t)value : 0;
+        l->options.stale_ms = level == ASSENT_BOUNDED ? (uint32_t)value : 0;
         return rc;
     }
     return command_fail(EX_USAGE,

@@ -5,15 +5,13 @@
  *     put KEY VALUE       del KEY
  *     add KEY N [>=LOWER] [<=UPPER] [return]      (min=LOWER and max=UPPER say the same)
  *
- * Text knows more than arguments: operations end at the end of a line, at `;` or at a `,` between
- * spaces; `#` starts a comment; "..." and \xNN, \n, \r, \t, \\, \", \', "\ " write any byte, '...'
- * takes all bytes as they are. */
+ * In text (client/command_words.h) operations end at the end of a line too. */
 #ifndef CLIENT_COMMAND_OPS_H
 #define CLIENT_COMMAND_OPS_H
 
 #include <assent/assent.h>
 
-#include "common/bytes.h"
+#include "client/command_words.h"
 
 enum command_op_kind {
     COMMAND_EXISTS,
@@ -40,6 +38,13 @@ struct command_ops {
     size_t n;
     struct command_op *op;
 };
+
+/* The operation that the words say, at least one of them. False with what and what to do in `why`
+ * (at least 256 bytes). */
+bool command_op_read(const struct command_words *w, struct command_op *out, char *why,
+                     size_t why_size);
+void command_op_free(struct command_op *op);
+assent_status command_op_add(assent_txn *t, const struct command_op *op);
 
 /* Append the operations of words, separated by `,` or `;`, or of a text. A word with spaces where
  * an operation begins is read as text. False with what, where and what to do in `why` (at least 512

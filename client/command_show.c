@@ -80,6 +80,50 @@ const char *command_us_text(double us, char *out)
     return out;
 }
 
+void command_print_entry(const assent_entry *entry)
+{
+    command_print_bytes(stdout, bytes_of(entry->key, entry->key_len));
+    if (entry->found) {
+        fputs(" = ", stdout);
+        command_print_bytes(stdout, bytes_of(entry->value, entry->value_len));
+    } else {
+        fputs(" is absent", stdout);
+    }
+    puts(entry->truncated ? "   (the range goes on)" : "");
+}
+
+void command_print_parts(const assent_commit_info *info)
+{
+    char a[COMMAND_TIME_TEXT], b[COMMAND_TIME_TEXT], c[COMMAND_TIME_TEXT];
+    if (info->parts > 0)
+        printf("%-16s %10s %10s %10s\n", "participant", "network", "lock wait", "sync");
+    for (int i = 0; i < info->parts; i++)
+        printf("%-16s %10s %10s %10s\n", info->part[i].participant,
+               command_us_text(info->part[i].network_us, a),
+               command_us_text(info->part[i].lock_wait_us, b),
+               command_us_text(info->part[i].sync_us, c));
+}
+
+static const char *const level_names[] = {
+    [ASSENT_STRONG] = "strong",   [ASSENT_SNAPSHOT] = "snapshot", [ASSENT_SESSION] = "session",
+    [ASSENT_BOUNDED] = "bounded", [ASSENT_EVENTUAL] = "eventual",
+};
+
+const char *command_level_name(assent_level level)
+{
+    return level_names[level];
+}
+
+bool command_level_named(struct bytes name, assent_level *out)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+        if (bytes_equal(name, bytes_of_text(level_names[i]))) {
+            *out = (assent_level)i;
+            return true;
+        }
+    return false;
+}
+
 static json_t *json_part(const assent_part *part)
 {
     return json_pack("{s:s, s:I, s:I, s:I}", "participant", part->participant, "network_us",

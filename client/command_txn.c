@@ -33,54 +33,16 @@ static int option(struct command_call *call, int key, char *arg)
     return 0;
 }
 
-static assent_status add_op(assent_txn *t, const struct command_op *op)
-{
-    struct bytes key = blob_bytes(op->key), value = blob_bytes(op->value);
-    switch (op->kind) {
-    case COMMAND_EXISTS:
-        return assent_check_exists(t, key.data, key.len);
-    case COMMAND_ABSENT:
-        return assent_check_absent(t, key.data, key.len);
-    case COMMAND_VALUE:
-        return assent_check_value(t, key.data, key.len, value.data, value.len);
-    case COMMAND_AT_LEAST:
-        return assent_check_at_least(t, key.data, key.len, op->number);
-    case COMMAND_GET:
-        return assent_read(t, key.data, key.len);
-    case COMMAND_RANGE:
-        return assent_read_range(t, key.data, key.len, value.data, value.len, op->limit);
-    case COMMAND_PUT:
-        return assent_put(t, key.data, key.len, value.data, value.len);
-    case COMMAND_DEL:
-        return assent_del(t, key.data, key.len);
-    case COMMAND_ADD:
-        return assent_add(t, key.data, key.len, op->number, &op->bounds);
-    }
-    return ASSENT_INVALID;
-}
-
 static assent_status build(assent_txn *t, void *arg)
 {
     const struct txn_call *own = arg;
     assent_status status = ASSENT_OK;
     for (size_t i = 0; status == ASSENT_OK && i < own->ops.n; i++)
-        status = add_op(t, &own->ops.op[i]);
+        status = command_op_add(t, &own->ops.op[i]);
     return status;
 }
 
 /* ---- showing ---- */
-
-static void print_entry(const assent_entry *entry)
-{
-    command_print_bytes(stdout, bytes_of(entry->key, entry->key_len));
-    if (entry->found) {
-        fputs(" = ", stdout);
-        command_print_bytes(stdout, bytes_of(entry->value, entry->value_len));
-    } else {
-        fputs(" is absent", stdout);
-    }
-    puts(entry->truncated ? "   (the range goes on)" : "");
-}
 
 static void print_times(const assent_commit_info *info)
 {
@@ -93,12 +55,8 @@ static void print_times(const assent_commit_info *info)
                command_us_text(info->leader_us, b), command_us_text(info->quorum_us, c));
     printf("\n");
     if (info->parts > 0)
-        printf("\n%-16s %10s %10s %10s\n", "participant", "network", "lock wait", "sync");
-    for (int i = 0; i < info->parts; i++)
-        printf("%-16s %10s %10s %10s\n", info->part[i].participant,
-               command_us_text(info->part[i].network_us, a),
-               command_us_text(info->part[i].lock_wait_us, b),
-               command_us_text(info->part[i].sync_us, c));
+        printf("\n");
+    command_print_parts(info);
 }
 
 static void print_table(assent_status status, const assent_commit_info *info, const assent_txn *t)
@@ -122,7 +80,7 @@ static void print_table(assent_status status, const assent_commit_info *info, co
         if (i == 0)
             printf("\n");
         if (assent_txn_entry(t, i, &entry) == ASSENT_OK)
-            print_entry(&entry);
+            command_print_entry(&entry);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "client/command_range.c"
 #include "client/command_rows.c"
 #include "client/command_show.c"
+#include "client/command_words.c"
 
 #define WHY_BYTES 512
 
