@@ -69,6 +69,7 @@ struct client_reading {
     enum read_level level;
     hlc_ts at;
     uint32_t stale_ms;
+    int replica; /* which one to ask, from 1 on, and then round again; 0: any */
 };
 
 /* A read of the replicas of a placement. Takes over the reference to ops. */
