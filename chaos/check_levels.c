@@ -150,14 +150,16 @@ static enum verdict fail(struct levels *l, enum anomaly anomaly, const struct lo
     const struct operation *r = look->op;
     uint32_t at = find(l, look->micro->key, value);
     const struct operation *a = at == NOWHERE ? NULL : l->append[at].op;
-    char list[LIST_TEXT_BYTES];
+    char list[LIST_TEXT_BYTES], session[32] = "";
+    if (r->session != HISTORY_NO_SESSION)
+        snprintf(session, sizeof session, ", session %" PRIu32, r->session);
     return finding_failed(l->out, anomaly,
                           "a %s read of list %" PRId64
-                          " by client %u in datacenter %u, session %d, from %" PRId64 " to %" PRId64
+                          " by client %u in datacenter %u%s, from %" PRId64 " to %" PRId64
                           " ns, at %" PRIu64 " (asked for %" PRIu64 "), gave %s: %s %" PRId64
                           ", committed at %" PRIu64 " and acknowledged at %" PRId64 " ns",
                           names[look->weak == NULL ? READ_STRONG : look->weak->level],
-                          look->micro->key, r->client, r->datacenter, (int)r->session, r->start_ns,
+                          look->micro->key, r->client, r->datacenter, session, r->start_ns,
                           r->end_ns, r->commit_ts, look->weak == NULL ? 0 : look->weak->asked,
                           list_text(look->micro->values, look->micro->n, list), what, value,
                           a == NULL ? 0 : a->commit_ts, a == NULL ? 0 : a->end_ns);
@@ -521,7 +523,7 @@ static void levels_free(struct levels *l)
 static enum verdict conclude(const struct levels *l)
 {
     static const char *const text[] = {
-#define LEVEL_CHECK_TEXT(name, text) text,
+#define LEVEL_CHECK_TEXT(name, text, says) text,
         LEVEL_CHECK_MAP(LEVEL_CHECK_TEXT)
 #undef LEVEL_CHECK_TEXT
     };

@@ -27,20 +27,22 @@
 
 #include "chaos/check_finding.h"
 
-/* X(NAME, text) */
+/* X(NAME, text, says) */
+/* clang-format off */
 #define LEVEL_CHECK_MAP(X)                                                                         \
-    X(COMMITTED, "committed")                                                                      \
-    X(READ_YOUR_WRITES, "read-your-writes")                                                        \
-    X(MONOTONIC_READS, "monotonic-reads")                                                          \
-    X(MONOTONIC_WRITES, "monotonic-writes")                                                        \
-    X(WRITES_FOLLOW_READS, "writes-follow-reads")                                                  \
-    X(CAUSALITY, "causality")                                                                      \
-    X(SNAPSHOT, "snapshot")                                                                        \
-    X(BOUNDED, "bounded")                                                                          \
-    X(EVENTUAL, "eventual")
+    X(COMMITTED, "committed", "whatever is read was committed, in that order")                     \
+    X(READ_YOUR_WRITES, "read-your-writes", "a session reads what it has written")                 \
+    X(MONOTONIC_READS, "monotonic-reads", "a session reads what it has read before")               \
+    X(MONOTONIC_WRITES, "monotonic-writes", "a session's writes are in its order")                 \
+    X(WRITES_FOLLOW_READS, "writes-follow-reads", "a session's writes are behind what it read")    \
+    X(CAUSALITY, "causality", "who takes a session's token over goes on from there")               \
+    X(SNAPSHOT, "snapshot", "reads at one timestamp are a consistent cut")                         \
+    X(BOUNDED, "bounded", "no read is older than its bound, or than it says")                      \
+    X(EVENTUAL, "eventual", "in the end every replica has everything")
+/* clang-format on */
 
 enum level_check {
-#define LEVEL_CHECK_ENUM(name, text) LEVELS_##name,
+#define LEVEL_CHECK_ENUM(name, text, says) LEVELS_##name,
     LEVEL_CHECK_MAP(LEVEL_CHECK_ENUM)
 #undef LEVEL_CHECK_ENUM
         LEVEL_CHECKS
