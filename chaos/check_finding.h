@@ -49,6 +49,7 @@
     X(MONOTONIC_READS, "monotonic-reads", "a session does not see what it saw before")             \
     X(MONOTONIC_WRITES, "monotonic-writes", "a session's writes are not in its order")             \
     X(WRITES_FOLLOW_READS, "writes-follow-reads", "a write is before what its session had read")   \
+    X(CAUSALITY, "causality", "what came with a session's token is missing, or is not before")     \
     X(NOT_CONVERGED, "not-converged", "a replica never got what was committed")                    \
     X(CHANGE_MISSED, "change-missed", "a watch went past a change without telling of it")         \
     X(TORN, "torn", "a part of what was written together is missing or older")

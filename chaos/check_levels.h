@@ -1,55 +1,63 @@
-/* Reads of lists and accounts at the levels below `strong`, held against the history of the
- * appends, of which every commit timestamp and acknowledgement is known:
+/* Reads at the levels below `strong` (history.h, struct weak_read), held against the history of the
+ * commits, of which every commit timestamp and acknowledgement is known.
  *
- *   snapshot, session, bounded   exactly the appends with commit timestamps up to the read's: a cut
- *                                that is consistent across keys and participants
- *   accounts at one timestamp    the total is the total
- *   session     reads see the session's writes, and what its reads saw; its writes are later than
- *               its writes before, and than what it has read: the four guarantees, each by itself
- *   bounded     nothing is missing that was acknowledged longer ago than the bound, or than the
- * read says of itself eventual    some prefix of the list, once all is over the whole of it
+ *   committed            whatever is read was appended, not aborted, and in the list's order
+ *   read-your-writes     a session's read has what the session has written
+ *   monotonic-reads      ... and what it has read before, at any level
+ *   monotonic-writes     what a session writes is later than what it has written before
+ *   writes-follow-reads  ... and than what it has read before
+ *   causality            all four, over to a session that has taken over another one's token
+ *   snapshot             a read at a timestamp has exactly what was committed up to there, so reads
+ *                        at one timestamp fit together across keys and participants; and the
+ *                        timestamp is the one that was asked for, or not below it
+ *   bounded              nothing is missing that was acknowledged longer ago than the bound, or
+ *                        than the read says of itself
+ *   eventual             once nothing is under way any more, a read at any replica has the whole
+ *                        list, and all have the same
+ *
+ * Clocks. Only `bounded` is about time, and it takes it from one monotonic clock, that of the
+ * history: the beginning of a read is taken before anything of it is sent, an acknowledgement after
+ * it has come, so both err towards no alarm. Wall clocks of nodes have no part in it: what they may
+ * do to an answer is to change its timestamp, and a read at a wrong timestamp that lacks what it
+ * must have is a fault whatever the clocks.
  *
  * Operations without known outcome count neither way. */
 #ifndef CHAOS_CHECK_LEVELS_H
 #define CHAOS_CHECK_LEVELS_H
 
 #include "chaos/check_finding.h"
-#include "common/ops.h"
 
-#define LEVELS_STALE_UNKNOWN INT64_MAX
+/* X(NAME, text, says) */
+/* clang-format off */
+#define LEVEL_CHECK_MAP(X)                                                                         \
+    X(COMMITTED, "committed", "whatever is read was committed, in that order")                     \
+    X(READ_YOUR_WRITES, "read-your-writes", "a session reads what it has written")                 \
+    X(MONOTONIC_READS, "monotonic-reads", "a session reads what it has read before")               \
+    X(MONOTONIC_WRITES, "monotonic-writes", "a session's writes are in its order")                 \
+    X(WRITES_FOLLOW_READS, "writes-follow-reads", "a session's writes are behind what it read")    \
+    X(CAUSALITY, "causality", "who takes a session's token over goes on from there")               \
+    X(SNAPSHOT, "snapshot", "reads at one timestamp are a consistent cut")                         \
+    X(BOUNDED, "bounded", "no read is older than its bound, or than it says")                      \
+    X(EVENTUAL, "eventual", "in the end every replica has everything")
+/* clang-format on */
 
-struct level_read {
-    enum read_level level;
-    uint32_t client; /* as in the history of the lists: one session each */
-    int64_t start_ns, end_ns;
-    int64_t key;
-    hlc_ts ts;        /* at which it was answered */
-    hlc_ts asked;     /* SNAPSHOT: at; SESSION: its token */
-    int64_t stale_ns; /* what the answer says of itself, and BOUNDED: the bound, if that is less */
-    bool after_all;   /* nothing that was acknowledged before it is under way anywhere */
-    uint32_t n;
-    int64_t *values;
+enum level_check {
+#define LEVEL_CHECK_ENUM(name, text, says) LEVELS_##name,
+    LEVEL_CHECK_MAP(LEVEL_CHECK_ENUM)
+#undef LEVEL_CHECK_ENUM
+        LEVEL_CHECKS
 };
 
-struct level_total {
-    hlc_ts ts;
-    int64_t total;
-};
+#define LEVELS_ALL ((1u << LEVEL_CHECKS) - 1)
 
-struct level_log {
-    uint32_t reads, reads_cap;
-    struct level_read *read;
-    uint32_t totals, totals_cap;
-    struct level_total *total;
-};
+/* `lists`: of WORKLOAD_LIST, in which no value is appended twice to one list. `which`: mask of
+ * 1 << enum level_check. UNJUDGED if it is about one that had nothing to look at. */
+enum verdict check_levels(const struct history *lists, uint32_t which, struct finding *out);
 
-/* Copies the values. */
-void level_log_read(struct level_log *log, const struct level_read *read);
-void level_log_total(struct level_log *log, hlc_ts ts, int64_t total);
-void level_log_free(struct level_log *log);
-
-/* `lists`: of WORKLOAD_LIST, in which no value is appended twice. `total`: of all accounts. */
-enum verdict check_levels(const struct history *lists, const struct level_log *log, int64_t total,
-                          struct finding *out);
+/* Snapshots of all accounts, read participant by participant at one timestamp: the total is the
+ * total, and each balance is what the transfers up to there have made of it, those accounts aside
+ * that a transfer of unknown outcome concerns. `bank`: of WORKLOAD_BANK. */
+enum verdict check_level_accounts(const struct history *bank, uint32_t accounts,
+                                  const int64_t *initial, struct finding *out);
 
 #endif

@@ -91,8 +91,10 @@ struct failover compare_failover(const struct result *r)
 static bool is_loss(const struct judgement *j)
 {
     static const enum anomaly loss[] = {
-        ANOMALY_LOST_APPEND,     ANOMALY_LOST_UPDATE,   ANOMALY_LOST_TRANSFER, ANOMALY_LOST_ELEMENT,
-        ANOMALY_MISSING_ACCOUNT, ANOMALY_WRONG_BALANCE, ANOMALY_WRONG_TOTAL,   ANOMALY_WRONG_COUNT};
+        ANOMALY_LOST_APPEND,  ANOMALY_LOST_UPDATE,     ANOMALY_LOST_TRANSFER,
+        ANOMALY_LOST_ELEMENT, ANOMALY_MISSING_ACCOUNT, ANOMALY_WRONG_BALANCE,
+        ANOMALY_WRONG_TOTAL,  ANOMALY_WRONG_COUNT,     ANOMALY_TORN,
+        ANOMALY_NOT_CONVERGED};
     for (size_t i = 0; i < sizeof loss / sizeof loss[0]; i++)
         if (strcmp(j->anomaly, anomaly_name(loss[i])) == 0)
             return j->verdict == VERDICT_FAILED;

@@ -56,10 +56,11 @@ struct history *history_new(enum history_kind workload, uint32_t clients)
     h->clients = clients;
     h->process = xcalloc(clients, sizeof *h->process);
     h->under_way = xcalloc(clients, sizeof *h->under_way);
+    h->weak_under_way = xcalloc(clients, sizeof *h->weak_under_way);
     h->now_ns = INT64_MIN;
     for (uint32_t i = 0; i < clients; i++) {
         h->process[i] = i;
-        h->under_way[i] = HISTORY_NEVER;
+        h->under_way[i] = h->weak_under_way[i] = HISTORY_NEVER;
     }
     return h;
 }
@@ -80,7 +81,10 @@ void history_free(struct history *h)
     }
     free(h->process);
     free(h->under_way);
+    free(h->weak_under_way);
     free(h->op);
+    free(h->weak);
+    free(h->move);
     free(h);
 }
 
@@ -111,37 +115,50 @@ static bool fits(enum history_kind workload, enum micro_kind kind)
     return false;
 }
 
+/* A new operation of a client that has none under way. */
+static struct operation operation_new(struct history *h, uint32_t client, uint32_t datacenter,
+                                      enum level level, int64_t now_ns, const struct micro *micro,
+                                      uint32_t n)
+{
+    if (client >= h->clients || h->under_way[client] != HISTORY_NEVER ||
+        h->weak_under_way[client] != HISTORY_NEVER)
+        broken("a client began an operation before its last one ended");
+    if (n == 0 || (h->workload != WORKLOAD_LIST && n != 1))
+        broken("a wrong number of steps in one operation");
+    for (uint32_t i = 0; i < n; i++)
+        if (!fits(h->workload, micro[i].kind) ||
+            (level == LEVEL_WEAK && micro[i].kind != MICRO_READ))
+            broken("a step that is not of this workload");
+    struct operation op = {.process = h->process[client],
+                           .client = client,
+                           .datacenter = datacenter,
+                           .level = level,
+                           .start_ns = now_ns,
+                           .invoked_at = next_event(h, now_ns),
+                           .logged_at = HISTORY_NEVER,
+                           .ended_at = HISTORY_NEVER,
+                           .session = HISTORY_NO_SESSION,
+                           .n = n,
+                           .micro = allocate(h, n * sizeof *micro)};
+    for (uint32_t i = 0; i < n; i++) {
+        op.micro[i] = micro[i];
+        op.micro[i].known = false;
+        op.micro[i].n = 0;
+        op.micro[i].values = NULL;
+    }
+    return op;
+}
+
 uint32_t history_invoke(struct history *h, uint32_t client, uint32_t datacenter, enum level level,
                         int64_t now_ns, const struct micro *micro, uint32_t n)
 {
-    if (client >= h->clients || h->under_way[client] != HISTORY_NEVER)
-        broken("a client began an operation before its last one ended");
-    if (h->n == HISTORY_OPERATIONS_MAX || n == 0 || (h->workload != WORKLOAD_LIST && n != 1))
-        broken("too many operations, or a wrong number of steps in one");
-    for (uint32_t i = 0; i < n; i++)
-        if (!fits(h->workload, micro[i].kind))
-            broken("a step that is not of this workload");
+    if (h->n == HISTORY_OPERATIONS_MAX)
+        broken("too many operations");
     if (h->n == h->cap) {
         h->cap = h->cap == 0 ? 64 : 2 * h->cap;
         h->op = xrealloc(h->op, h->cap * sizeof *h->op);
     }
-    struct operation *op = &h->op[h->n];
-    *op = (struct operation){.process = h->process[client],
-                             .client = client,
-                             .datacenter = datacenter,
-                             .level = level,
-                             .start_ns = now_ns,
-                             .invoked_at = next_event(h, now_ns),
-                             .logged_at = HISTORY_NEVER,
-                             .ended_at = HISTORY_NEVER,
-                             .n = n,
-                             .micro = allocate(h, n * sizeof *micro)};
-    for (uint32_t i = 0; i < n; i++) {
-        op->micro[i] = micro[i];
-        op->micro[i].known = false;
-        op->micro[i].n = 0;
-        op->micro[i].values = NULL;
-    }
+    h->op[h->n] = operation_new(h, client, datacenter, level, now_ns, micro, n);
     h->under_way[client] = h->n;
     return h->n++;
 }
@@ -156,6 +173,11 @@ static struct operation *open_operation(struct history *h, uint32_t op)
 void history_txid(struct history *h, uint32_t op, const struct txid *txid)
 {
     open_operation(h, op)->txid = *txid;
+}
+
+void history_session(struct history *h, uint32_t op, uint32_t session)
+{
+    open_operation(h, op)->session = session;
 }
 
 static const int64_t *share(struct history *h, int64_t key, const int64_t *values, uint32_t n)
@@ -187,9 +209,9 @@ static const int64_t *share(struct history *h, int64_t key, const int64_t *value
     return list->values;
 }
 
-void history_read(struct history *h, uint32_t op, uint32_t index, const int64_t *values, uint32_t n)
+static void found(struct history *h, struct operation *o, uint32_t index, const int64_t *values,
+                  uint32_t n)
 {
-    struct operation *o = open_operation(h, op);
     if (index >= o->n || o->micro[index].kind != MICRO_READ)
         broken("a result for a step that is not a read");
     bool one_value = h->workload == WORKLOAD_REGISTER || h->workload == WORKLOAD_COUNTER;
@@ -209,6 +231,11 @@ void history_read(struct history *h, uint32_t op, uint32_t index, const int64_t 
     m->values = copy;
 }
 
+void history_read(struct history *h, uint32_t op, uint32_t index, const int64_t *values, uint32_t n)
+{
+    found(h, open_operation(h, op), index, values, n);
+}
+
 static bool all_known(const struct operation *o)
 {
     for (uint32_t i = 0; i < o->n; i++)
@@ -217,17 +244,22 @@ static bool all_known(const struct operation *o)
     return true;
 }
 
-static void end(struct history *h, uint32_t op, int64_t now_ns, enum op_result result)
+static void end_operation(struct history *h, struct operation *o, int64_t now_ns,
+                          enum op_result result)
 {
-    struct operation *o = open_operation(h, op);
     o->result = result;
     o->end_ns = now_ns;
     o->logged_at = next_event(h, now_ns);
     o->ended_at = result == RESULT_INFO ? HISTORY_NEVER : o->logged_at;
     o->logged_info = result == RESULT_INFO || (result == RESULT_OK && !all_known(o));
-    h->under_way[o->client] = HISTORY_NEVER;
+    h->under_way[o->client] = h->weak_under_way[o->client] = HISTORY_NEVER;
     if (o->logged_info)
         h->process[o->client] += h->clients;
+}
+
+static void end(struct history *h, uint32_t op, int64_t now_ns, enum op_result result)
+{
+    end_operation(h, open_operation(h, op), now_ns, result);
 }
 
 void history_ok(struct history *h, uint32_t op, int64_t now_ns, hlc_ts commit_ts)
@@ -265,25 +297,112 @@ void history_aborted(struct history *h, uint32_t op, int64_t now_ns)
     resolve(h, op, now_ns, RESULT_FAIL);
 }
 
-void history_end(struct history *h, int64_t now_ns)
+/* ---- reads below strong ---- */
+
+static struct weak_read *open_weak(struct history *h, uint32_t weak)
 {
-    for (uint32_t i = 0; i < h->clients; i++)
-        if (h->under_way[i] != HISTORY_NEVER)
-            history_info(h, h->under_way[i], now_ns);
+    if (weak >= h->weak_n || h->weak[weak].op.result != RESULT_OPEN)
+        broken("a call for a read that is not open");
+    return &h->weak[weak];
 }
 
-/* Events in order; `logged` takes the completions as recorded, else those that tell an outcome. */
-static struct history_event *events_in_order(const struct history *h, bool logged, uint32_t *n)
+uint32_t history_weak_invoke(struct history *h, uint32_t client, uint32_t datacenter,
+                             const struct weak_how *how, int64_t now_ns, const struct micro *micro,
+                             uint32_t n)
+{
+    if (h->weak_n == HISTORY_OPERATIONS_MAX)
+        broken("too many reads");
+    if (h->weak_n == h->weak_cap) {
+        h->weak_cap = h->weak_cap == 0 ? 64 : 2 * h->weak_cap;
+        h->weak = xrealloc(h->weak, h->weak_cap * sizeof *h->weak);
+    }
+    struct weak_read *w = &h->weak[h->weak_n];
+    *w =
+        (struct weak_read){.op = operation_new(h, client, datacenter, LEVEL_WEAK, now_ns, micro, n),
+                           .level = how->level,
+                           .asked = how->asked,
+                           .stale_ns = how->bound_ns,
+                           .after_all = how->after_all};
+    w->op.session = how->session;
+    h->weak_under_way[client] = h->weak_n;
+    return h->weak_n++;
+}
+
+void history_weak_found(struct history *h, uint32_t weak, uint32_t index, const int64_t *values,
+                        uint32_t n)
+{
+    found(h, &open_weak(h, weak)->op, index, values, n);
+}
+
+void history_weak_ok(struct history *h, uint32_t weak, int64_t now_ns, hlc_ts ts, int64_t age_ns)
+{
+    struct weak_read *w = open_weak(h, weak);
+    end_operation(h, &w->op, now_ns, RESULT_OK);
+    w->op.commit_ts = ts;
+    if (age_ns < w->stale_ns)
+        w->stale_ns = age_ns;
+}
+
+void history_weak_fail(struct history *h, uint32_t weak, int64_t now_ns)
+{
+    end_operation(h, &open_weak(h, weak)->op, now_ns, RESULT_FAIL);
+}
+
+static struct token_move *move_new(struct history *h, uint32_t client, uint32_t session,
+                                   int64_t now_ns)
+{
+    if (client >= h->clients || h->under_way[client] != HISTORY_NEVER ||
+        h->weak_under_way[client] != HISTORY_NEVER)
+        broken("a token was moved in the middle of an operation");
+    if (h->moves == h->moves_cap) {
+        h->moves_cap = h->moves_cap == 0 ? 64 : 2 * h->moves_cap;
+        h->move = xrealloc(h->move, h->moves_cap * sizeof *h->move);
+    }
+    struct token_move *m = &h->move[h->moves++];
+    *m = (struct token_move){.token = h->moves - 1,
+                             .session = session,
+                             .process = h->process[client],
+                             .at_ns = now_ns,
+                             .invoked_at = next_event(h, now_ns)};
+    next_event(h, now_ns);
+    return m;
+}
+
+uint32_t history_export(struct history *h, uint32_t client, uint32_t session, int64_t now_ns)
+{
+    return move_new(h, client, session, now_ns)->token;
+}
+
+void history_import(struct history *h, uint32_t client, uint32_t session, uint32_t token,
+                    int64_t now_ns)
+{
+    if (token >= h->moves || h->move[token].import)
+        broken("a token that nobody wrote down");
+    struct token_move *m = move_new(h, client, session, now_ns);
+    m->import = true;
+    m->token = token;
+}
+
+void history_end(struct history *h, int64_t now_ns)
+{
+    for (uint32_t i = 0; i < h->clients; i++) {
+        if (h->under_way[i] != HISTORY_NEVER)
+            history_info(h, h->under_way[i], now_ns);
+        if (h->weak_under_way[i] != HISTORY_NEVER)
+            end_operation(h, &h->weak[h->weak_under_way[i]].op, now_ns, RESULT_INFO);
+    }
+}
+
+struct history_event *history_events(const struct history *h, uint32_t *n)
 {
     struct history_event *all = xcalloc((size_t)h->events + 1, sizeof *all);
     for (uint32_t i = 0; i < h->events; i++)
         all[i].op = HISTORY_NEVER;
     for (uint32_t i = 0; i < h->n; i++) {
         const struct operation *o = &h->op[i];
-        uint32_t at = logged ? o->logged_at : o->ended_at;
         all[o->invoked_at] = (struct history_event){i, false};
-        if (at != HISTORY_NEVER)
-            all[at] = (struct history_event){i, true};
+        if (o->ended_at != HISTORY_NEVER)
+            all[o->ended_at] = (struct history_event){i, true};
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < h->events; i++)
@@ -291,11 +410,6 @@ static struct history_event *events_in_order(const struct history *h, bool logge
             all[kept++] = all[i];
     *n = kept;
     return all;
-}
-
-struct history_event *history_events(const struct history *h, uint32_t *n)
-{
-    return events_in_order(h, false, n);
 }
 
 static void write_number(FILE *out, int64_t v)
@@ -434,24 +548,92 @@ static const char *type_text(const struct operation *o, bool is_end)
     return o->result == RESULT_OK ? "ok" : "fail";
 }
 
-bool history_write_edn(const struct history *h, FILE *out)
+/* One event of the saved history: of an operation, of a weak read or of a token. */
+struct line {
+    const struct operation *op;
+    const struct weak_read *weak;
+    const struct token_move *move;
+    bool end;
+};
+
+static struct line *lines_in_order(const struct history *h)
 {
-    static const char *const f_text[] = {
+    struct line *all = xcalloc((size_t)h->events + 1, sizeof *all);
+    for (uint32_t i = 0; i < h->n + h->weak_n; i++) {
+        const struct weak_read *weak = i < h->n ? NULL : &h->weak[i - h->n];
+        const struct operation *o = weak == NULL ? &h->op[i] : &weak->op;
+        all[o->invoked_at] = (struct line){o, weak, NULL, false};
+        if (o->logged_at != HISTORY_NEVER)
+            all[o->logged_at] = (struct line){o, weak, NULL, true};
+    }
+    for (uint32_t i = 0; i < h->moves; i++)
+        for (uint32_t k = 0; k < 2; k++)
+            all[h->move[i].invoked_at + k] = (struct line){.move = &h->move[i], .end = k == 1};
+    return all;
+}
+
+static const char *f_text(const struct history *h, const struct line *l)
+{
+    static const char *const text[] = {
         [MICRO_READ] = "read", [MICRO_APPEND] = "append", [MICRO_WRITE] = "write",
         [MICRO_CAS] = "cas",   [MICRO_ADD] = "add",       [MICRO_TRANSFER] = "transfer"};
-    uint32_t n;
-    struct history_event *event = events_in_order(h, true, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct operation *o = &h->op[event[i].op];
-        const char *type = type_text(o, event[i].end);
-        fprintf(out,
-                "{:index %" PRIu32 " :time %" PRId64 " :process %" PRIu32 " :type :%s :f :%s "
-                ":value ",
-                i, event[i].end ? o->end_ns : o->start_ns, o->process, type,
-                h->workload == WORKLOAD_LIST ? "txn" : f_text[o->micro[0].kind]);
-        write_value(out, h->workload, o, event[i].end && o->result == RESULT_OK && !o->logged_info);
-        fputs("}\n", out);
+    if (l->move != NULL)
+        return l->move->import ? "import" : "export";
+    if (l->weak == NULL && h->workload == WORKLOAD_LIST)
+        return "txn";
+    return text[l->op->micro[0].kind];
+}
+
+static void write_level(FILE *out, const struct line *l)
+{
+    static const char *const level[] = {[READ_STRONG] = "strong",
+                                        [READ_SNAPSHOT] = "snapshot",
+                                        [READ_SESSION] = "session",
+                                        [READ_BOUNDED] = "bounded",
+                                        [READ_EVENTUAL] = "eventual"};
+    uint32_t session = l->move != NULL ? l->move->session : l->op->session;
+    if (l->move != NULL)
+        fputs(" :level :token", out);
+    if (l->weak != NULL)
+        fprintf(out, " :level :%s", level[l->weak->level]);
+    if (l->weak != NULL && l->weak->asked != 0)
+        fprintf(out, " :asked %" PRIu64, l->weak->asked);
+    if (l->weak != NULL && l->end && l->op->result == RESULT_OK) {
+        fprintf(out, " :ts %" PRIu64, l->op->commit_ts);
+        if (l->weak->stale_ns != HISTORY_AGE_UNKNOWN)
+            fprintf(out, " :stale %" PRId64, l->weak->stale_ns);
     }
-    free(event);
+    if (session != HISTORY_NO_SESSION)
+        fprintf(out, " :session %" PRIu32, session);
+}
+
+static void write_line(FILE *out, const struct history *h, uint32_t index, const struct line *l)
+{
+    const struct operation *o = l->op;
+    bool move = l->move != NULL;
+    const char *type = !move ? type_text(o, l->end) : l->end ? "ok" : "invoke";
+    fprintf(out, "{:index %" PRIu32 " :time %" PRId64 " :process %" PRIu32 " :type :%s :f :%s",
+            index,
+            move     ? l->move->at_ns
+            : l->end ? o->end_ns
+                     : o->start_ns,
+            move ? l->move->process : o->process, type, f_text(h, l));
+    fputs(" :value ", out);
+    if (move)
+        fprintf(out, "%" PRIu32, l->move->token);
+    else
+        write_value(out, h->workload, o, l->end && o->result == RESULT_OK && !o->logged_info);
+    write_level(out, l);
+    fputs("}\n", out);
+}
+
+bool history_write_edn(const struct history *h, FILE *out)
+{
+    struct line *line = lines_in_order(h);
+    uint32_t written = 0;
+    for (uint32_t i = 0; i < h->events; i++)
+        if (line[i].op != NULL || line[i].move != NULL)
+            write_line(out, h, written++, &line[i]);
+    free(line);
     return fflush(out) == 0 && !ferror(out);
 }

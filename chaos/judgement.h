@@ -4,7 +4,9 @@
 
 #include "chaos/check_finding.h"
 
-#define JUDGEMENTS_MAX 80 /* four of each load (scenario.h), and those of the whole run */
+#define JUDGEMENTS_MAX                                                                             \
+    240 /* up to twelve of each load (scenario.h), and those of the whole run                      \
+         */
 
 struct judgement {
     char check[128]; /* "bank: money is neither made nor lost" */

@@ -14,8 +14,13 @@
 static const struct load_work *const works[LOAD_KINDS] = {
     [LOAD_BANK] = &load_bank,   [LOAD_LIST] = &load_list,     [LOAD_REGISTER] = &load_register,
     [LOAD_SET] = &load_set,     [LOAD_ROUTES] = &load_routes, [LOAD_COUNTER] = &load_counter,
-    [LOAD_LARGE] = &load_large, [LOAD_LOCAL] = &load_local,
+    [LOAD_LARGE] = &load_large, [LOAD_LEVELS] = &load_levels, [LOAD_LOCAL] = &load_local,
 };
+
+const struct load_work *load_work_of(enum load_kind kind)
+{
+    return works[kind];
+}
 
 /* ---- opening ---- */
 
@@ -36,16 +41,16 @@ static void find_places(struct load *l)
     }
 }
 
-/* "bank", and "bank-2" for a second one. */
-static void name_load(struct load *l)
+void load_name(const struct scenario *s, int number, char out[32])
 {
+    enum load_kind kind = s->load[number].kind;
     int nth = 1;
-    for (int i = 0; i < l->number; i++)
-        nth += l->all->load[i].config->kind == l->config->kind;
+    for (int i = 0; i < number; i++)
+        nth += s->load[i].kind == kind;
     if (nth == 1)
-        snprintf(l->name, sizeof l->name, "%s", load_text(l->config->kind));
+        snprintf(out, 32, "%s", load_text(kind));
     else
-        snprintf(l->name, sizeof l->name, "%s-%d", load_text(l->config->kind), nth);
+        snprintf(out, 32, "%s-%d", load_text(kind), nth);
 }
 
 static void open_load(struct loads *all, int number)
@@ -60,31 +65,36 @@ static void open_load(struct loads *all, int number)
     l->next_value = 1;
     l->clients = l->config->clients;
     find_places(l);
-    name_load(l);
+    load_name(s, number, l->name);
     int most = l->work->keys_most == NULL ? l->config->keys : l->work->keys_most(l);
     l->keys = l->config->keys < most ? l->config->keys : most;
     l->generation = xcalloc((size_t)l->keys, sizeof *l->generation);
     l->history = history_new(l->work->history, (uint32_t)l->clients);
     if (pthread_mutex_init(&l->lock, NULL) != 0)
         abort();
+    l->token = xcalloc((size_t)l->clients, sizeof *l->token);
     l->client = xcalloc((size_t)l->clients, sizeof *l->client);
     for (int i = 0; i < l->clients; i++)
         load_client_open(&l->client[i], l, i);
 }
 
 /* Commits until it succeeds. A check that fails: an attempt without an answer had. */
-static bool begin_with(const struct load *l, uint32_t first, uint32_t *next)
+static bool begin_with(const struct load *l, uint32_t first, uint32_t *next, assent_ts *ts)
 {
+    assent *db = l->all->db[l->client[0].home];
+    assent_commit_info info;
     uint64_t end_us = chaos_now_us() + BEGIN_US;
     assent_status status;
     do {
-        assent_txn *t = assent_txn_new(l->client[0].load->all->db[l->client[0].home]);
+        assent_txn *t = assent_txn_new(db);
         *next = first;
         bool any = l->work->begin(l, t, next);
-        status = any ? assent_commit_within(t, BEGIN_MS, NULL) : ASSENT_OK;
+        status = any ? assent_commit_within(t, BEGIN_MS, &info) : ASSENT_OK;
         assent_txn_free(t);
-        if (!any || status == ASSENT_OK || status == ASSENT_CHECK_FAILED)
+        if (!any || status == ASSENT_OK || status == ASSENT_CHECK_FAILED) {
+            *ts = status == ASSENT_OK && any ? info.commit_ts : assent_now(db);
             return true;
+        }
         chaos_sleep_us(AGAIN_US);
     } while (chaos_now_us() < end_us);
     fprintf(stderr, "chaos: %s: what it begins with cannot be written: %s\n", l->name,
@@ -92,15 +102,17 @@ static bool begin_with(const struct load *l, uint32_t first, uint32_t *next)
     return false;
 }
 
-static bool begin(const struct load *l)
+static bool begin(struct load *l)
 {
     uint32_t first = 0, next = 0;
+    assent_ts ts;
     if (l->work->begin == NULL)
         return true;
     do {
         first = next;
-        if (!begin_with(l, first, &next))
+        if (!begin_with(l, first, &next, &ts))
             return false;
+        l->begun_ts = ts > l->begun_ts ? ts : l->begun_ts;
     } while (next != first);
     return true;
 }
@@ -142,6 +154,7 @@ void loads_free(struct loads *all)
         pthread_mutex_destroy(&l->lock);
         free(l->generation);
         free(l->looks);
+        free(l->token);
     }
     for (int dc = 0; dc < SCENARIO_DATACENTERS_MAX; dc++)
         assent_close(all->db[dc]);

@@ -27,6 +27,9 @@ void loads_stop(struct loads *l);
 bool loads_read_all(struct loads *l);
 /* Every transaction's last answer; valid until loads_free. */
 const struct told *loads_told(struct loads *l, size_t *n);
+/* Whether a check of this name can judge a falsified run of the scenario; if not, `why` lists those
+ * that can. */
+bool loads_can_plant(const struct scenario *s, const char *name, char *why, size_t why_size);
 /* Runs the checkers of each workload's history: appends to `out`. `planted` (NULL: none): the name
  * of a judgement before whose checker the history is falsified, which it must find. */
 void loads_judge(struct loads *l, struct judgements *out, const char *planted);

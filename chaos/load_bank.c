@@ -13,6 +13,7 @@
 #define KEYS_ONE_BY_ONE   500 /* more accounts are always read as ranges */
 #define READ_ONE_IN       8
 #define LOCAL_READ_ONE_IN 40 /* they cross datacenters */
+#define SNAPSHOT_ONE_IN   10
 
 static bool bank_begin(const struct load *l, assent_txn *t, uint32_t *next)
 {
@@ -26,21 +27,56 @@ static bool bank_begin(const struct load *l, assent_txn *t, uint32_t *next)
     return any;
 }
 
+static void clear_balances(struct load_client *c)
+{
+    for (int i = 0; i < c->load->keys; i++)
+        c->numbers[i] = HISTORY_NIL;
+}
+
+static void note_balance(struct load_client *c, const assent_entry *e)
+{
+    int64_t account = load_entry_number(e);
+    if (e->found && account < c->load->keys)
+        c->numbers[account] = load_entry_value(e, HISTORY_NIL);
+}
+
 static void note_accounts(struct load_client *c, const assent_txn *t, uint32_t op, const void *arg)
 {
-    int64_t *balance = c->numbers;
-    const uint32_t accounts = (uint32_t)c->load->keys;
     (void)arg;
-    for (uint32_t i = 0; i < accounts; i++)
-        balance[i] = HISTORY_NIL;
+    clear_balances(c);
     for (size_t i = 0; i < assent_txn_entries(t); i++) {
         assent_entry e;
         load_must(assent_txn_entry(t, i, &e));
-        int64_t account = load_entry_number(&e);
-        if (e.found && account < accounts)
-            balance[account] = load_entry_value(&e, HISTORY_NIL);
+        note_balance(c, &e);
     }
-    load_found(c, op, 0, balance, accounts);
+    load_found(c, op, 0, c->numbers, (uint32_t)c->load->keys);
+}
+
+/* Every participant's accounts by a read of its own, all at one timestamp. */
+static assent_status snapshot_accounts(struct load_client *c)
+{
+    struct load *l = c->load;
+    const struct micro m = {.kind = MICRO_READ};
+    struct load_reading r = load_reading_of(c, READ_SNAPSHOT, -1);
+    assent_status status = ASSENT_OK;
+    assent_list *list = NULL;
+    if (r.options.snapshot < l->begun_ts)
+        r.options.snapshot = r.how.asked = l->begun_ts;
+    uint32_t weak = load_weak_invoke(c, &r, &m, 1);
+    clear_balances(c);
+    for (int i = 0; i < l->places && status == ASSENT_OK; i++) {
+        struct load_key key, end;
+        assent_list_free(list);
+        load_range_at(l, i, "account", &key, &end);
+        status = assent_scan_with(c->db, key.text, key.len, end.text, end.len, &r.options, &list);
+        for (size_t k = 0; status == ASSENT_OK && k < assent_list_size(list); k++)
+            note_balance(c, assent_list_entry(list, k));
+    }
+    if (status == ASSENT_OK)
+        load_weak_found(c, weak, 0, c->numbers, (uint32_t)l->keys);
+    load_weak_end(c, weak, status == ASSENT_OK ? list : NULL);
+    assent_list_free(list);
+    return status;
 }
 
 static assent_status read_accounts(struct load_client *c)
@@ -86,6 +122,8 @@ static assent_status bank_step(struct load_client *c)
     uint64_t keys = (uint64_t)c->load->keys;
     if (load_one_in(c, READ_ONE_IN))
         return read_accounts(c);
+    if (load_one_in(c, SNAPSHOT_ONE_IN))
+        return snapshot_accounts(c);
     uint64_t from = load_below(c, keys);
     return transfer(c, (int64_t)from, (int64_t)((from + 1 + load_below(c, keys - 1)) % keys));
 }
@@ -120,11 +158,25 @@ static assent_status bank_final(struct load_client *c, uint32_t i)
     return load_lives(c->load) ? read_accounts(c) : ASSENT_OK;
 }
 
-static enum verdict check_money(const struct load *l, struct finding *out)
+static int64_t *initial_of(const struct load *l)
 {
     int64_t *initial = xcalloc((size_t)l->keys, sizeof *initial);
     for (int i = 0; i < l->keys; i++)
         initial[i] = MONEY;
+    return initial;
+}
+
+static enum verdict check_snapshots(const struct load *l, struct finding *out)
+{
+    int64_t *initial = initial_of(l);
+    enum verdict v = check_level_accounts(l->history, (uint32_t)l->keys, initial, out);
+    free(initial);
+    return v;
+}
+
+static enum verdict check_money(const struct load *l, struct finding *out)
+{
+    int64_t *initial = initial_of(l);
     const struct bank_terms terms = {
         .accounts = (uint32_t)l->keys, .initial = initial, .bounded = true};
     enum verdict v = check_bank(l->history, &terms, out);
@@ -132,7 +184,10 @@ static enum verdict check_money(const struct load *l, struct finding *out)
     return v;
 }
 
+/* Clients of `local` read no snapshots, so theirs are those behind the first. */
 static const struct load_check bank_checks[] = {
+    {"snapshot", "accounts read at one timestamp are a consistent cut", check_snapshots,
+     PLANT_ACCOUNTS},
     {"money", "money is neither made nor lost", check_money, PLANT_READ},
     {"timestamps", "commit timestamps explain every balance", load_check_timestamps,
      PLANT_TIMESTAMP},
@@ -151,4 +206,4 @@ const struct load_work load_local = {.history = WORKLOAD_BANK,
                                      .step = local_step,
                                      .finals = bank_finals,
                                      .final = bank_final,
-                                     .checks = bank_checks};
+                                     .checks = bank_checks + 1};

@@ -50,6 +50,7 @@ void load_client_open(struct load_client *c, struct load *l, int index)
 
 void load_client_free(struct load_client *c)
 {
+    load_session_end(c);
     if (c->owns_db)
         assent_close(c->db);
     pthread_mutex_destroy(&c->life);
@@ -248,6 +249,7 @@ void *load_client_main(void *arg)
             chaos_sleep_us(BACK_OFF_US);
             continue;
         }
+        load_session_begin(c);
         struct prng before = c->prng;
         assent_status status = c->load->work->step(c);
         if (is_dead(c))

@@ -1,6 +1,7 @@
 /* What the clients do when the faults are over: they ask for every outcome that they do not know,
  * and then read everything once more from every datacenter. Outcomes come first, so that nothing
- * can change behind a read. */
+ * can change behind a read. When nothing is under way at any node any more, every replica is read
+ * for what it has by itself. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,13 @@ static void *ask_main(void *arg)
 }
 
 /* Reads until it succeeds. */
-static bool read_final(struct load_client *c, uint32_t i)
+static bool read_final(struct load_client *c, uint32_t i,
+                       assent_status (*read)(struct load_client *c, uint32_t i))
 {
     for (c->tries = 0;; c->tries++) {
         c->priority_ms = 0;
         c->result_lost = false;
-        if (c->load->work->final(c, i) == ASSENT_OK && !c->result_lost)
+        if (read(c, i) == ASSENT_OK && !c->result_lost)
             return true;
         if (chaos_now_us() >= c->load->all->deadline_us)
             return false;
@@ -33,18 +35,32 @@ static bool read_final(struct load_client *c, uint32_t i)
 }
 
 /* The clients of a load share its reads; each is made through the handle of its datacenter. */
-static void *read_main(void *arg)
+static void read_shared(struct load_client *c, uint32_t reads,
+                        assent_status (*read)(struct load_client *c, uint32_t i))
 {
-    struct load_client *c = arg;
     struct load *l = c->load;
     uint32_t datacenters = (uint32_t)l->all->site->scenario->datacenters;
-    uint32_t n = l->work->finals(l) * datacenters, i;
+    uint32_t n = reads * datacenters, i;
     while ((i = atomic_fetch_add(&l->next_final, 1)) < n) {
         c->datacenter = (int)(i % datacenters);
         c->db = l->all->db[c->datacenter];
-        if (!load_is_lost(l, c->datacenter) && !read_final(c, i / datacenters))
+        if (!load_is_lost(l, c->datacenter) && !read_final(c, i / datacenters, read))
             atomic_store(&l->unread, true);
     }
+}
+
+static void *read_main(void *arg)
+{
+    struct load_client *c = arg;
+    read_shared(c, c->load->work->finals(c->load), c->load->work->final);
+    return NULL;
+}
+
+static void *read_after_main(void *arg)
+{
+    struct load_client *c = arg;
+    if (c->load->work->afters != NULL)
+        read_shared(c, c->load->work->afters(c->load), c->load->work->after);
     return NULL;
 }
 
@@ -63,6 +79,7 @@ static void run_clients(struct loads *all, void *(*main)(void *))
 
 static void close_own_handle(struct load_client *c)
 {
+    load_session_end(c);
     if (c->owns_db)
         assent_close(c->db);
     c->owns_db = false;
@@ -123,6 +140,21 @@ static bool wait_quiet(const struct loads *all)
     return quiet;
 }
 
+/* Whether all outcomes were learned, and everything was read. */
+static bool say_what_is_unread(const struct load *l)
+{
+    size_t unknown = 0;
+    for (int k = 0; k < l->clients; k++)
+        unknown += l->client[k].unknown_n;
+    if (unknown > 0)
+        fprintf(stderr, "chaos: %s: %zu outcomes could not be learned in %d s\n", l->name, unknown,
+                (int)(BOUND_US / 1000000));
+    if (atomic_load(&l->unread))
+        fprintf(stderr, "chaos: %s: not everything could be read in %d s: %s\n", l->name,
+                (int)(BOUND_US / 1000000), "see the logs of the nodes");
+    return unknown == 0 && !atomic_load(&l->unread);
+}
+
 bool loads_read_all(struct loads *all)
 {
     bool good = true;
@@ -131,23 +163,16 @@ bool loads_read_all(struct loads *all)
             close_own_handle(&all->load[i].client[k]);
     run_clients(all, ask_main);
     run_clients(all, read_main);
-    for (int i = 0; i < all->n; i++) {
-        const struct load *l = &all->load[i];
-        size_t unknown = 0;
-        for (int k = 0; k < l->clients; k++)
-            unknown += l->client[k].unknown_n;
-        if (unknown > 0)
-            fprintf(stderr, "chaos: %s: %zu outcomes could not be learned in %d s\n", l->name,
-                    unknown, (int)(BOUND_US / 1000000));
-        if (atomic_load(&l->unread))
-            fprintf(stderr, "chaos: %s: not everything could be read in %d s: %s\n", l->name,
-                    (int)(BOUND_US / 1000000), "see the logs of the nodes");
-        good = good && unknown == 0 && !atomic_load(&l->unread);
-    }
-    if (!wait_quiet(all)) {
+    if (wait_quiet(all)) {
+        for (int i = 0; i < all->n; i++)
+            atomic_store(&all->load[i].next_final, 0);
+        run_clients(all, read_after_main);
+    } else {
         fprintf(stderr, "chaos: transactions are still under way %d s after the last read\n",
                 (int)(BOUND_US / 1000000));
         good = false;
     }
+    for (int i = 0; i < all->n; i++)
+        good = say_what_is_unread(&all->load[i]) && good;
     return good;
 }

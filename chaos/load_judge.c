@@ -7,7 +7,8 @@
 #include "chaos/check_timestamps.h"
 #include "chaos/load_work.h"
 
-#define NAME_FORMAT "%.15s-%.15s"
+/* Both parts together fit a judgement's name. */
+#define NAME_FORMAT "%.11s-%.19s"
 
 enum verdict load_check_timestamps(const struct load *l, struct finding *out)
 {
@@ -19,11 +20,13 @@ enum verdict load_check_fresh(const struct load *l, struct finding *out)
     return check_reads_fresh(l->history, out);
 }
 
-static bool plant(struct plant *p, const struct load *l, enum plant_kind kind)
+static bool plant(struct plant *p, const struct load *l, const struct load_check *check)
 {
-    if (kind == PLANT_LOOK)
+    if (check->plant == PLANT_LOOK)
         return plant_look(p, l->history, l->looks, l->looks_n);
-    return plant_history(p, l->history, kind);
+    if (check->plant >= PLANT_LEVEL)
+        return plant_level(p, l->history, (enum level_check)(check->plant - PLANT_LEVEL));
+    return plant_history(p, l->history, check->plant);
 }
 
 static void judge(const struct load *l, const struct load_check *check, struct judgements *out,
@@ -36,7 +39,7 @@ static void judge(const struct load *l, const struct load_check *check, struct j
     snprintf(says, sizeof says, "%s: %s", l->name, check->says);
     struct judgement *j = judgements_add(out, name, says);
     bool plants = planted != NULL && strcmp(planted, name) == 0;
-    if (plants && !plant(&p, l, check->plant))
+    if (plants && !plant(&p, l, check))
         finding_unjudged(f, "nothing in this history could be falsified: make the run longer");
     else
         check->check(l, f);
@@ -49,31 +52,22 @@ static void judge(const struct load *l, const struct load_check *check, struct j
     free(f);
 }
 
-static bool has_plant(const struct loads *all, const char *name)
+bool loads_can_plant(const struct scenario *s, const char *name, char *why, size_t why_size)
 {
-    char own[64];
-    for (int i = 0; i < all->n; i++) {
-        const struct load_check *check = all->load[i].work->checks;
+    char load[32], own[64];
+    int len = snprintf(why, why_size, "atomicity");
+    bool found = strcmp(name, "atomicity") == 0; /* that falsifies its own answers */
+    for (int i = 0; i < s->loads; i++) {
+        load_name(s, i, load);
+        const struct load_check *check = load_work_of(s->load[i].kind)->checks;
         for (; check->name != NULL; check++) {
-            snprintf(own, sizeof own, NAME_FORMAT, all->load[i].name, check->name);
-            if (strcmp(own, name) == 0)
-                return true;
+            snprintf(own, sizeof own, NAME_FORMAT, load, check->name);
+            found = found || strcmp(own, name) == 0;
+            if (len >= 0 && (size_t)len < why_size)
+                len += snprintf(why + len, why_size - (size_t)len, ", %s", own);
         }
     }
-    return strcmp(name, "atomicity") == 0; /* that falsifies its own answers */
-}
-
-/* A plant that nobody sows would look as if it had not been found. */
-static void refuse_plant(const struct loads *all, struct judgements *out, const char *planted)
-{
-    struct judgement *j = judgements_add(out, "plant", "what --plant names can be falsified");
-    size_t len = (size_t)snprintf(j->text, sizeof j->text,
-                                  "%.64s cannot; in this run there are atomicity", planted);
-    for (int i = 0; i + 1 < out->n && len < sizeof j->text; i++)
-        if (has_plant(all, out->judgement[i].name) &&
-            strcmp(out->judgement[i].name, "atomicity") != 0)
-            len += (size_t)snprintf(j->text + len, sizeof j->text - len, ", %s",
-                                    out->judgement[i].name);
+    return found;
 }
 
 void loads_judge(struct loads *all, struct judgements *out, const char *planted)
@@ -84,6 +78,4 @@ void loads_judge(struct loads *all, struct judgements *out, const char *planted)
         for (const struct load_check *check = l->work->checks; check->name != NULL; check++)
             judge(l, check, out, planted);
     }
-    if (planted != NULL && !has_plant(all, planted))
-        refuse_plant(all, out, planted);
 }

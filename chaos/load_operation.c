@@ -92,6 +92,8 @@ uint32_t load_invoke(struct load_client *c, enum level level, const struct micro
     pthread_mutex_lock(&l->lock);
     uint32_t op = history_invoke(l->history, (uint32_t)c->index, (uint32_t)c->datacenter, level,
                                  now_ns(), micro, n);
+    if (c->session != NULL)
+        history_session(l->history, op, c->session_number);
     pthread_mutex_unlock(&l->lock);
     return op;
 }
@@ -206,6 +208,10 @@ static assent_status commit_measured(struct load_client *c, assent_txn *t, struc
     c->committing = false;
     if (c->db != NULL)
         take_breakdown(s, all->site, &info);
+    if (c->db == NULL)
+        load_session_end(c);
+    else if (c->session != NULL && s->status == ASSENT_OK)
+        assent_session_saw(c->session, info.commit_ts);
     pthread_mutex_unlock(&c->life);
     samples_add(all->samples, s);
     *ts = info.commit_ts;
@@ -251,7 +257,9 @@ assent_status load_strong(struct load_client *c, int at, const struct load_key *
 {
     assent_list *list = NULL;
     const char *where = at < 0 ? NULL : c->load->all->site->scenario->datacenter[at];
-    assent_status status = assent_get_at(c->db, where, key->text, key->len, &list);
+    const assent_read_options options = {
+        .level = ASSENT_STRONG, .session = c->session, .where = where};
+    assent_status status = assent_get_with(c->db, key->text, key->len, &options, &list);
     *text = NULL;
     if (status == ASSENT_OK) {
         const assent_entry *e = assent_list_entry(list, 0);

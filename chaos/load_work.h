@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "chaos/check_parts.h"
+#include "chaos/check_levels.h"
 #include "chaos/load.h"
 #include "chaos/plant.h"
 #include "common/prng.h"
@@ -43,11 +44,21 @@ struct load_work {
      * nothing to do there: then it is ASSENT_OK. */
     uint32_t (*finals)(const struct load *l);
     assent_status (*final)(struct load_client *c, uint32_t i);
+    /* The same once more when nothing is under way at any node; NULL: none. */
+    uint32_t (*afters)(const struct load *l);
+    assent_status (*after)(struct load_client *c, uint32_t i);
+    bool sessions;                   /* its clients have them */
     const struct load_check *checks; /* ends with a name of NULL */
 };
 
 extern const struct load_work load_bank, load_list, load_register, load_set, load_routes,
-    load_counter, load_large, load_local;
+    load_counter, load_large, load_levels, load_local;
+
+/* A session's token, for any client to go on from. */
+struct load_token {
+    char text[ASSENT_TOKEN_TEXT]; /* "": none yet */
+    uint32_t number;              /* in the history */
+};
 
 struct load {
     const struct load_work *work;
@@ -65,11 +76,14 @@ struct load {
     _Atomic uint32_t *generation; /* by slot: load_number() */
     _Atomic uint32_t next_final;
     _Atomic bool unread; /* a read at the end was given up */
+    assent_ts begun_ts;  /* what it begins with was there by then */
 
     pthread_mutex_t lock;
     struct history *history;   /* under the lock */
     struct parts_look *looks;  /* under the lock */
     size_t looks_n, looks_cap; /* under the lock */
+    uint32_t sessions;         /* under the lock: so many have been begun */
+    struct load_token *token;  /* under the lock, by client */
 };
 
 /* An outcome that the client does not know. */
@@ -93,7 +107,9 @@ struct load_client {
     bool result_lost; /* its last commit was good, but what it read was lost on the way */
     size_t unknown_n, unknown_cap;
     struct load_unknown *unknown;
-    int64_t *numbers; /* LOAD_NUMBERS_MAX: for what a read finds */
+    int64_t *numbers;        /* LOAD_NUMBERS_MAX: for what a read finds */
+    assent_session *session; /* NULL: none; it ends with the handle */
+    uint32_t session_number; /* in the history */
 
     pthread_mutex_t life;
     assent *db;   /* NULL: dead. This and the next two change under `life` */
@@ -190,6 +206,29 @@ assent_status load_strong_number(struct load_client *c, int at, const struct loa
 /* Ends a strong read, after load_found(). */
 void load_end_strong(struct load_client *c, uint32_t op, bool good);
 
+/* ---- sessions and reads below strong (load_levels.c) ---- */
+
+/* Begins one if the workload has them and the client has none. */
+void load_session_begin(struct load_client *c);
+void load_session_end(struct load_client *c);
+/* Now and then: its token is written down for others, or it goes on from another one's. */
+void load_session_move(struct load_client *c);
+
+/* How the next read is asked for. */
+struct load_reading {
+    struct weak_how how;
+    assent_read_options options;
+};
+/* At this level, at the nearest replica or in the datacenter `at` (-1: nearest). */
+struct load_reading load_reading_of(struct load_client *c, enum read_level level, int at);
+/* The read as the history has it: its beginning, what was found, its end: `list` NULL if it failed.
+ */
+uint32_t load_weak_invoke(struct load_client *c, const struct load_reading *r,
+                          const struct micro *micro, uint32_t n);
+void load_weak_found(struct load_client *c, uint32_t weak, uint32_t index, const int64_t *values,
+                     uint32_t n);
+void load_weak_end(struct load_client *c, uint32_t weak, const assent_list *list);
+
 /* Remembers what two reads found of two parts of a group. */
 void load_look(struct load *l, const struct parts_look *look);
 
@@ -209,6 +248,10 @@ void *load_killer_main(void *loads);
 void load_ask(struct load_client *c, bool all);
 /* Waits for longer after each failure, at random. */
 void load_back_off(struct load_client *c);
+
+/* "bank", and "bank-2" for a second one (load.c). */
+void load_name(const struct scenario *s, int number, char out[32]);
+const struct load_work *load_work_of(enum load_kind kind);
 
 /* ---- judging (load_judge.c) ---- */
 

@@ -74,9 +74,26 @@ static void plant_read(struct plant *p, const struct history *h)
         p->values[0] -= INT64_C(1000000000000); /* below whatever may be under way */
 }
 
+/* One unit of money less in the last snapshot of the accounts. */
+static bool plant_accounts(struct plant *p, const struct history *h)
+{
+    for (uint32_t i = h->weak_n; i-- > 0;) {
+        struct micro *m = &h->weak[i].op.micro[0];
+        if (!op_read_known(&h->weak[i].op, 0) || m->n == 0)
+            continue;
+        p->micro = m;
+        p->micro_before = *m;
+        plant_read(p, h);
+        return true;
+    }
+    return false;
+}
+
 bool plant_history(struct plant *p, struct history *h, enum plant_kind kind)
 {
     *p = (struct plant){0};
+    if (kind == PLANT_ACCOUNTS)
+        return plant_accounts(p, h);
     if (!find_read(p, h, kind == PLANT_TIMESTAMP))
         return false;
     if (kind == PLANT_TIMESTAMP)

@@ -202,6 +202,7 @@ bool process_start(struct process *p)
     free(env);
     if (error != 0)
         fprintf(stderr, "assent-chaos: %s: %s\n", program, strerror(error));
+    p->running = error == 0;
     return error == 0;
 }
 
@@ -209,6 +210,7 @@ bool process_alive(struct process *p)
 {
     if (p->pid != 0 && waitpid(p->pid, &p->status, WNOHANG) == p->pid)
         p->pid = 0;
+    p->running = p->pid != 0;
     return p->pid != 0;
 }
 
@@ -220,6 +222,7 @@ void process_kill(struct process *p)
     while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
         ;
     p->pid = 0;
+    p->running = false;
 }
 
 /* Waits for one that was told to stop. */

@@ -3,6 +3,7 @@
 #ifndef CHAOS_PROCESS_H
 #define CHAOS_PROCESS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct process {
     char clock_file[4096]; /* ASSENT_TEST_CLOCK of the next start; "": none */
     char crash_at[64];     /* ASSENT_CRASH_AT of the next start; "": none */
     pid_t pid;             /* 0: not running */
+    atomic_bool running;   /* as pid says, for any thread */
     int status;            /* as waitpid() gives it, of its last end */
 };
 

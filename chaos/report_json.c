@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fts.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,12 +119,14 @@ static json_t *scenario_json(const struct result *r)
             json_array_append_new(row, a == b ? json_null() : number(r->bare_rtt_us[a][b]));
         json_array_append_new(rtt, row);
     }
+    char seed[24]; /* all of its 64 bits, which numbers of JSON do not have */
+    snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
     return json_pack(
-        "{s:o, s:I, s:o, s:i, s:i, s:I, s:I, s:I, s:o, s:o}", "name", report_json_text(s->name),
-        "seed", (json_int_t)s->seed, "datacenters", datacenters(s, UINT32_MAX), "coordinators",
-        s->coordinators, "participants_each", s->participants, "duration_us",
-        (json_int_t)s->duration_ms * 1000, "calm_us", (json_int_t)s->calm_ms * 1000, "in_doubt_us",
-        (json_int_t)s->in_doubt_ms * 1000, "loads", loads, "bare_rtt_us", rtt);
+        "{s:o, s:s, s:o, s:i, s:i, s:I, s:I, s:I, s:o, s:o}", "name", report_json_text(s->name),
+        "seed", seed, "datacenters", datacenters(s, UINT32_MAX), "coordinators", s->coordinators,
+        "participants_each", s->participants, "duration_us", (json_int_t)s->duration_ms * 1000,
+        "calm_us", (json_int_t)s->calm_ms * 1000, "in_doubt_us", (json_int_t)s->in_doubt_ms * 1000,
+        "loads", loads, "bare_rtt_us", rtt);
 }
 
 static json_t *judgements_json(const struct result *r)

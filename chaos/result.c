@@ -68,7 +68,7 @@ static int nodes_not_lost(const struct result *r, uint64_t at_us)
 
 static bool clear(const struct result *r, const struct fault *f, const struct doubt *d)
 {
-    if (d->answering < nodes_not_lost(r, d->at_us))
+    if (d->answering + d->down < nodes_not_lost(r, d->at_us))
         return false;
     for (int dc = 0; d->in_doubt > 0 && dc < r->scenario->datacenters; dc++) {
         uint32_t age_ms = d->oldest_ms[dc];

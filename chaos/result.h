@@ -26,9 +26,9 @@ struct result {
  *   participant in those of the fault, if any load has keys there. For datacenters lost for good:
  *   among the others.
  * - no_doubt: to the first look from which on, for longer than doubt can last without being
- * noticed, every node answers that is not lost, and nothing is in doubt that was so when the fault
- * began or is so for longer than a participant waits before it asks. (Under load something is
- * always in doubt, for a round trip.) */
+ *   noticed, every node answers that is not down, and nothing is in doubt that was so when the
+ * fault began or is so for longer than a participant waits before it asks. (Under load something is
+ *   always in doubt, for a round trip.) */
 void result_measure(struct result *r);
 /* Whether more than one datacenter takes part, the client's included. */
 bool result_crosses(const struct sample *s);

@@ -61,6 +61,7 @@ static void *look(void *arg)
         site_look(r->site, r->observer, LOOK_MS, &seen);
         doubt.in_doubt = seen.in_doubt;
         doubt.answering = seen.answering;
+        doubt.down = seen.down;
         memcpy(doubt.oldest_ms, seen.oldest_ms, sizeof doubt.oldest_ms);
         samples_add_doubt(r->result->samples, &doubt);
         chaos_sleep_us(LOOK_EVERY_US);

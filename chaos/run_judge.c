@@ -30,7 +30,7 @@ static void judge_check(const struct run_end *end, const struct judgement *check
     struct judgements *again = xcalloc(1, sizeof *again);
     judge_answers(end, check->name, again);
     const struct judgement *planted = find(again, check->name);
-    if (planted != NULL && find(again, "plant") == NULL) {
+    if (planted != NULL) {
         char says[sizeof check->check];
         snprintf(says, sizeof says, "planted: %.50s", check->name);
         struct judgement *j = judgements_add(out, check->name, says);
@@ -48,8 +48,10 @@ static void judge_checks(const struct run_end *end, struct judgements *out)
 {
     struct judgements *checks = xcalloc(1, sizeof *checks);
     judge_answers(end, NULL, checks);
+    char why[4096];
     for (int i = 0; i < checks->n; i++)
-        judge_check(end, &checks->judgement[i], out);
+        if (loads_can_plant(end->site->scenario, checks->judgement[i].name, why, sizeof why))
+            judge_check(end, &checks->judgement[i], out);
     free(checks);
 }
 

@@ -13,6 +13,7 @@
 #include "chaos/report.h"
 #include "chaos/run.h"
 #include "chaos/run_args.h"
+#include "chaos/run_judge.h"
 #include "common/prng.h"
 #include "runtime/cluster.h"
 
@@ -162,6 +163,21 @@ static uint64_t seed_by_chance(void)
     return ((uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000) % 1000000007;
 }
 
+/* A name that nobody knows would look, after the run, as if nothing had been found. */
+static bool check_plant(const struct run_args *a, const struct scenario *s)
+{
+    char names[4096];
+    const char *plant = a->options.plant;
+    if (plant == NULL || strcmp(plant, RUN_PLANT_ALL) == 0 ||
+        loads_can_plant(s, plant, names, sizeof names))
+        return true;
+    fprintf(stderr,
+            "assent-chaos: --plant %s: there is no such check of this scenario that could judge a "
+            "falsified run: name %s, or one of %s\n",
+            plant, RUN_PLANT_ALL, names);
+    return false;
+}
+
 int run_args_scenario(struct run_args *a, struct scenario *out)
 {
     char path[PATH_MAX * 2], why[WHY_BYTES];
@@ -188,7 +204,7 @@ int run_args_scenario(struct run_args *a, struct scenario *out)
         fprintf(stderr, "assent-chaos: %s: %s\n", a->file, why);
         return EX_USAGE;
     }
-    return 0;
+    return check_plant(a, out) ? 0 : EX_USAGE;
 }
 
 void run_args_command(const struct run_args *a, const char *command, const struct scenario *s,

@@ -32,6 +32,7 @@ struct sample {
 struct doubt {
     uint64_t at_us;
     int in_doubt, answering;
+    int down;                                     /* nodes that are killed, for a while */
     uint32_t oldest_ms[SCENARIO_DATACENTERS_MAX]; /* in doubt for the longest, by datacenter */
 };
 

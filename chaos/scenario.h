@@ -23,6 +23,7 @@
     X(ROUTES, "routes")   /* tenant, service and endpoint written together, in all datacenters */  \
     X(COUNTER, "counter") /* one hot key */                                                        \
     X(LARGE, "large")     /* transactions of many keys and long values */                          \
+    X(LEVELS, "levels")   /* lists, read at every level by sessions that hand their tokens on */   \
     X(LOCAL, "local")     /* transfers within one datacenter: the floor of what a commit costs */
 
 enum load_kind {

@@ -293,6 +293,11 @@ static long long status_value(const assent_node *node, const char *name)
     return -1;
 }
 
+static bool node_is_lost(const struct site *s, int node)
+{
+    return (s->lost >> s->cluster->node[node].datacenter & 1) != 0;
+}
+
 void site_look(const struct site *s, assent *observer, uint32_t timeout_ms, struct site_look *out)
 {
     assent_node *nodes;
@@ -305,6 +310,8 @@ void site_look(const struct site *s, assent *observer, uint32_t timeout_ms, stru
                   oldest = status_value(&nodes[i], "in_doubt_oldest_ms");
         int node = site_node(s, nodes[i].name);
         out->answering += nodes[i].reachable;
+        out->down +=
+            node >= 0 && !nodes[i].reachable && !s->process[node].running && !node_is_lost(s, node);
         if (node < 0 || in_doubt <= 0)
             continue;
         uint32_t *oldest_ms = &out->oldest_ms[s->cluster->node[node].datacenter];
@@ -313,11 +320,6 @@ void site_look(const struct site *s, assent *observer, uint32_t timeout_ms, stru
             *oldest_ms = oldest < UINT32_MAX ? (uint32_t)oldest : UINT32_MAX;
     }
     assent_nodes_free(nodes);
-}
-
-static bool node_is_lost(const struct site *s, int node)
-{
-    return (s->lost >> s->cluster->node[node].datacenter & 1) != 0;
 }
 
 /* How many others a node is connected to when all is well, and the observer. */

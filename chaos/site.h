@@ -48,6 +48,7 @@ assent *site_observer(const struct site *s);
 /* What the nodes that answer the observer say of themselves. Any thread. */
 struct site_look {
     int answering;
+    int down;                                     /* for now: killed, and not started yet */
     int in_doubt;                                 /* transactions, summed over participants */
     uint32_t oldest_ms[SCENARIO_DATACENTERS_MAX]; /* in doubt for the longest, by datacenter */
 };

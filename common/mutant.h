@@ -63,6 +63,7 @@
     /* clocks */                                                                                   \
     X(TS_BEFORE_LOCKS, "prepare_ts is taken before the locks are held")                            \
     X(COMMIT_TS_NOT_HEARD, "a participant's clock does not follow the commit_ts that it is told")  \
+    X(CLIENT_CLOCK_NOT_HEARD, "what a client writes may be before what it has read")               \
     X(OWN_CLOCK_MOVES_W, "W follows the node's own clock, whatever the others' show")              \
     X(OWN_CLOCK_BELIEVED, "a wrong clock gets into timestamps")                                    \
     /* locks and data */                                                                           \
@@ -81,6 +82,7 @@
     X(CEILING_IGNORES_READS, "after a restart, timestamps may be below those that were read at")   \
     X(SESSION_IGNORES_TOKEN, "a session reads whatever needs no waiting")                          \
     X(BOUNDED_ANSWERS_ANY, "a bounded read is answered, however old it is")                        \
+    X(AGE_UNDERSTATED, "a read says that it lacks nothing, however old it is")                     \
     X(LATE_ADD_NOT_SEEN, "an add is missing in a snapshot if later ones came first")             \
     X(CHANGES_NOT_IN_OVERLAY, "changes in a range are overlooked until they are in the tables")  \
     X(WATCH_POSITION_HURRIES, "the position of a watch passes what is prepared and not decided")   \

@@ -5,6 +5,7 @@
 
 #include "common/bytes.h"
 #include "common/hlc.h"
+#include "common/read_level.h"
 #include "common/txid.h"
 
 /* X(NAME, number). Numbers are part of the wire and disk formats and never change. */
@@ -71,21 +72,6 @@ struct results {
     uint32_t n;
     struct result *result;
     struct blob *source;
-};
-
-/* What a read outside transactions promises (docs/protocol.md, "Reads"). Numbers are part of the
- * wire format and never change. X(NAME, number) */
-#define READ_LEVEL_MAP(X)                                                                          \
-    X(STRONG, 0)   /* all that is committed; waits for every writer */                             \
-    X(SNAPSHOT, 1) /* what was committed up to a timestamp; waits for writers that may be below */ \
-    X(SESSION, 2)  /* a snapshot as late as needs no waiting, but not below a timestamp */         \
-    X(BOUNDED, 3) /* a snapshot as late as needs no waiting; refused if it is older than a time */ \
-    X(EVENTUAL, 4) /* what is committed here; waits for nobody */
-
-enum read_level {
-#define READ_LEVEL_ENUM(name, number) READ_##name = (number),
-    READ_LEVEL_MAP(READ_LEVEL_ENUM)
-#undef READ_LEVEL_ENUM
 };
 
 #define READ_NEWEST UINT64_MAX

@@ -162,7 +162,8 @@ void prepare_message(struct participant *p, const struct event *e, struct branch
         vote_aborted(p, b, early, sentence(why));
         return;
     }
-    hlc_merge(&p->clock, prepare->ts);
+    if (!MUTANT(CLIENT_CLOCK_NOT_HEARD))
+        hlc_merge(&p->clock, prepare->ts);
     if (MUTANT(TS_BEFORE_LOCKS))
         b->prepare_ts = issue_ts(p);
     b->prepare = msg_ref(m);

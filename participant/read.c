@@ -129,7 +129,7 @@ void read_ceiling_durable(struct participant *p)
 /* How old a read is that lacks this writer and what was prepared after it; NULL: nothing. */
 static uint32_t stale_us(const struct participant *p, const struct branch *writer)
 {
-    if (writer == NULL)
+    if (writer == NULL || MUTANT(AGE_UNDERSTATED))
         return 0;
     if (writer->fresh_us == 0) /* from before a restart */
         return STALE_UNKNOWN;
@@ -231,7 +231,8 @@ void read_message(struct participant *p, const struct event *e)
         refuse(p, r, early, blob_new(bytes_of_text(why)));
         return;
     }
-    hlc_merge(&p->clock, m->ts);
+    if (!MUTANT(CLIENT_CLOCK_NOT_HEARD))
+        hlc_merge(&p->clock, m->ts);
     enum claim_state got =
         p->resource->claim_read(p->resource->arg, e->client, m, r, &r->claim, &refusal);
     if (got == CLAIM_REFUSED) {

@@ -230,9 +230,9 @@ is 'every fault' "$(json "$report" 'faults[0].kind') $(json "$report" 'faults[1]
 is 'and every phase' "$(sqlite3 :memory: "SELECT json_extract(value, '\$.name') FROM json_each(readfile('$report'), '\$.phases')" | paste -sd ' ')" \
     'calm recovery kill isolate reset'
 ok 'commits were counted' [ "$(json "$report" totals.commits)" -gt 0 ]
-loads='bank counter large list local register routes set'
+loads='bank counter large levels list local register routes set'
 is 'every workload has its history' "$(cd "$WORK/held" && ls -- *.edn | paste -sd ' ')" "$(printf '%s.edn ' $loads | sed 's/ $//')"
-is 'report.json lists them' "$(count_json "$report" histories)" 8
+is 'report.json lists them' "$(count_json "$report" histories)" 9
 for load in $loads; do
     edn=$WORK/held/$load.edn
     is "every line of $load.edn is a map, numbered from 0 on" "$(awk '
@@ -258,19 +258,22 @@ chaos_start compared compare "$WORK/two.yaml" --seed "$SEED" --quiet
 
 # ---- nothing outlives it ----
 
+refused 'a check that is not there cannot be planted, and those that can are named' 64 'nonsense.*atomicity, bank-snapshot, bank-money' run "$SCENARIO" --plant nonsense
+ok "and weak reads are in levels.edn with level and session" grep -q ':level :session .*:session [0-9]' "$WORK/held/levels.edn"
+
 long=$(spoiled long -e 's/^duration: .*/duration: 1h/' -e 's/kind: kill, at: 0s, for: 1s/kind: pause, at: 0s, for: 10m/')
 began() {
     grep -q ' faults$' "$WORK/$1.err"
 }
-chaos_start interrupted run "$long" --plant nonsense
+chaos_start interrupted run "$long" --plant bank-money
 chaos_start killed run "$long"
 ok 'a run comes to its faults' eventually began interrupted
 is 'with a process for every node' "$(nodes_of interrupted)" 6
 kill -INT "${chaos[interrupted]}"
 chaos_wait interrupted
-is 'SIGINT ends it early; what was to be planted cannot be, and so is not judged' $? 2
-like 'it says that it was interrupted, and what can be planted' "$(said interrupted)" '^Interrupted' 'nonsense cannot' 'atomicity, bank-money'
-is 'its report has that, too' "$(json "$WORK/interrupted/report.json" verdict) $(json "$WORK/interrupted/report.json" interrupted)" 'unjudged 1'
+is 'SIGINT ends it early; what was planted is found all the same' $? 1
+like 'it says that it was interrupted, and what was found' "$(said interrupted)" '^Interrupted' '^  FAILED    bank: money'
+is 'its report has that, too' "$(json "$WORK/interrupted/report.json" verdict) $(json "$WORK/interrupted/report.json" interrupted)" 'failed 1'
 is 'and no node is left, not even the paused one' "$(nodes_of interrupted)" 0
 ok 'another run comes to its faults' eventually began killed
 is 'it has a process for every node, too' "$(nodes_of killed)" 6
@@ -281,7 +284,7 @@ ok 'kill -9 of the harness leaves no node' eventually has_nodes killed 0 ||
 
 chaos_wait planted
 report $? 'a run with planted faults ends with status 0' "$(said planted)"
-is 'every check that judges answers has found its own' "$(grep -c '^  held      planted: ' "$WORK/planted.out") $(grep -c '^            found, as it must be: ' "$WORK/planted.out")" '23 23'
+is 'every check that judges answers has found its own' "$(grep -c '^  held      planted: ' "$WORK/planted.out") $(grep -c '^            found, as it must be: ' "$WORK/planted.out")" '36 36'
 
 chaos_wait compared
 report $? 'compare ends with status 0' "$(said compared)"

@@ -239,6 +239,10 @@ struct call *client_read(struct client *c, const struct placement *place, struct
                                  .watch = how->watch};
     call->ops = ops;
     memcpy(config.replica, place->replica, sizeof config.replica);
+    if (how->replica > 0) {
+        config.replica[0] = place->replica[(how->replica - 1) % place->replicas];
+        config.replicas = 1;
+    }
     read_init(&call->read, &config);
     return call;
 }

@@ -70,6 +70,7 @@ struct client_reading {
     hlc_ts at;
     uint32_t stale_ms;
     struct read_watch watch;
+    int replica; /* which one to ask, from 1 on, and then round again; 0: any */
 };
 
 /* A read of the replicas of a placement. Takes over the reference to ops. */

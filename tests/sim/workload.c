@@ -28,10 +28,11 @@
 #define MICROS_MAX       8
 #define LIST_TEXT_MAX    16384
 #define TRIES_MAX        4
-#define FINAL_TRIES_MAX  200
+#define FINAL_TRIES_MAX  400
 #define ASK_TIMEOUT_US   20000000u
 #define NUMBERS_MAX      4096
 #define FINAL_TIMEOUT_US 10000000u
+#define FINAL_REPLICAS   5 /* there are no more participants */
 
 struct worker {
     struct workload *all;
@@ -51,11 +52,15 @@ struct worker {
     int step;               /* of the look at the lists */
     struct look look;       /* of WORK_INTERACTIVE; t NULL: none is under way */
     bool looked[MICROS_MAX];
-    int final;              /* of workload_read_all: which read comes next */
-    bool ok;                /* the last operation was */
-    struct level_read weak; /* of WORK_READ_AT_LEVEL and WORK_SNAPSHOT_ACCOUNTS */
-    int64_t total;
-    hlc_ts token; /* of its session, which outlives the process */
+    int final;     /* of workload_read_all: which read comes next */
+    int replica;   /* of that: at which replica, from 1 on */
+    bool ok;       /* the last operation was */
+    uint32_t weak; /* number of its read below strong; HISTORY_NEVER: none */
+    hlc_ts at;     /* of WORK_SNAPSHOT_ACCOUNTS */
+    int64_t balance[WORKLOAD_KEYS_MAX];
+    hlc_ts token;     /* of its session, which outlives the process */
+    hlc_ts written;   /* the token as it was last written down, for other sessions; 0: never */
+    uint32_t writing; /* the number of that */
     /* what it watches and how far it is, which outlive the process, too; since 0: nothing yet */
     struct read_watch watch;
     int64_t watched; /* a list, or -1 - prefix */
@@ -68,7 +73,6 @@ struct workload {
     struct oracle *oracle;
     struct worker worker[WORKLOAD_CLIENTS_MAX];
     struct history *history[WORKLOAD_COUNTER + 1];
-    struct level_log levels;
     struct watch_log watches;
     int64_t next_value;
     bool funded;
@@ -180,6 +184,7 @@ static void finish(struct worker *w)
     think(w);
 }
 
+/* A session for each worker. */
 static void session_saw(struct worker *w, hlc_ts ts)
 {
     w->token = ts > w->token ? ts : w->token;
@@ -469,6 +474,7 @@ static void invoke(struct worker *w)
     enum level level = w->work == WORK_READ_LIST_STRONGLY ? LEVEL_STRONG : LEVEL_TRANSACTION;
     w->op = history_invoke(history(w), (uint32_t)w->index, (uint32_t)w->client.end.datacenter,
                            level, now_ns(w), w->micro, (uint32_t)w->n);
+    history_session(history(w), w->op, (uint32_t)w->index);
     for (int i = 0; i < w->n; i++) {
         static int64_t numbers[NUMBERS_MAX];
         if ((w->work != WORK_APPEND && w->work != WORK_INTERACTIVE) ||
@@ -524,6 +530,7 @@ static void on_strong_read(struct call *call)
     char *text = value_of(call->read.results);
     uint32_t n = text == NULL ? 0 : numbers_of(text, strlen(text), numbers);
     free(text);
+    session_saw(w, call->read.ts);
     history_read(history(w), w->op, 0, numbers, n);
     history_ok(history(w), w->op, now_ns(w), 0);
     finish(w);
@@ -531,24 +538,30 @@ static void on_strong_read(struct call *call)
 
 /* ---- reading at other levels ---- */
 
+static struct history *lists(const struct worker *w)
+{
+    return w->all->history[WORKLOAD_LIST];
+}
+
 static void on_level_read(struct call *call)
 {
     struct worker *w = call->arg;
     static int64_t numbers[NUMBERS_MAX];
+    uint32_t weak = w->weak;
+    w->weak = HISTORY_NEVER;
     if (call->read.status == ASSENT_OK) {
         char *text = value_of(call->read.results);
-        w->weak.end_ns = now_ns(w);
-        w->weak.ts = call->read.ts;
-        w->weak.n = text == NULL ? 0 : numbers_of(text, strlen(text), numbers);
-        w->weak.values = numbers;
+        uint32_t n = text == NULL ? 0 : numbers_of(text, strlen(text), numbers);
         free(text);
-        int64_t stale_ns = (int64_t)call->read.stale_us * 1000;
-        if (call->read.stale_us != STALE_UNKNOWN && w->weak.level != READ_SNAPSHOT &&
-            stale_ns < w->weak.stale_ns)
-            w->weak.stale_ns = stale_ns;
-        level_log_read(&w->all->levels, &w->weak);
+        bool aged =
+            call->read.stale_us != STALE_UNKNOWN && lists(w)->weak[weak].level != READ_SNAPSHOT;
+        history_weak_found(lists(w), weak, 0, numbers, n);
+        history_weak_ok(lists(w), weak, now_ns(w), call->read.ts,
+                        aged ? (int64_t)call->read.stale_us * 1000 : HISTORY_AGE_UNKNOWN);
         session_saw(w, call->read.ts);
         w->ok = true;
+    } else {
+        history_weak_fail(lists(w), weak, now_ns(w));
     }
     finish(w);
 }
@@ -563,29 +576,47 @@ static hlc_ts some_snapshot(struct worker *w)
     return now - hlc_from_ms(back_ms);
 }
 
+/* Now and then the token is written down, or the session goes on from another one's. */
+static void move_token(struct worker *w)
+{
+    struct workload *all = w->all;
+    const struct worker *from = &all->worker[sim_below(all->sim, (uint64_t)all->config.clients)];
+    if (sim_one_in(all->sim, 4)) {
+        w->written = w->token;
+        w->writing = history_export(lists(w), (uint32_t)w->index, (uint32_t)w->index, now_ns(w));
+    } else if (from != w && from->written != 0 && sim_one_in(all->sim, 3)) {
+        session_saw(w, from->written);
+        hlc_merge(&w->client.clock, from->written);
+        history_import(lists(w), (uint32_t)w->index, (uint32_t)w->index, from->writing, now_ns(w));
+    }
+}
+
 static void read_at_level(struct worker *w)
 {
-    struct level_read *r = &w->weak;
-    struct client_reading how = {0};
+    struct weak_how how = {.session = (uint32_t)w->index,
+                           .bound_ns = HISTORY_AGE_UNKNOWN,
+                           .after_all = w->all->reading_all};
+    struct client_reading reading = {0};
     struct key key = key_of(w->all, "list/", w->micro[0].key);
-    *r = (struct level_read){.client = (uint32_t)w->index,
-                             .start_ns = now_ns(w),
-                             .key = w->micro[0].key,
-                             .stale_ns = LEVELS_STALE_UNKNOWN,
-                             .after_all = w->all->reading_all};
     static const enum read_level levels[] = {READ_SESSION, READ_SNAPSHOT, READ_BOUNDED,
                                              READ_EVENTUAL};
-    how.level = r->level = levels[w->all->reading_all ? 3 : sim_below(w->all->sim, 4)];
-    if (r->level == READ_SNAPSHOT)
-        how.at = r->asked = some_snapshot(w);
-    if (r->level == READ_SESSION)
-        how.at = r->asked = w->token;
-    if (r->level == READ_BOUNDED) {
-        how.stale_ms = (uint32_t)sim_below(w->all->sim, sim_one_in(w->all->sim, 2) ? 5 : 500);
-        r->stale_ns = (int64_t)how.stale_ms * 1000000;
+    if (w->all->reading_all)
+        reading.replica = w->replica;
+    else
+        move_token(w);
+    reading.level = how.level = levels[w->all->reading_all ? 3 : sim_below(w->all->sim, 4)];
+    if (how.level == READ_SNAPSHOT)
+        reading.at = how.asked = some_snapshot(w);
+    if (how.level == READ_SESSION)
+        reading.at = how.asked = w->token;
+    if (how.level == READ_BOUNDED) {
+        reading.stale_ms = (uint32_t)sim_below(w->all->sim, sim_one_in(w->all->sim, 2) ? 5 : 500);
+        how.bound_ns = (int64_t)reading.stale_ms * 1000000;
     }
+    w->weak = history_weak_invoke(lists(w), (uint32_t)w->index, (uint32_t)w->client.end.datacenter,
+                                  &how, now_ns(w), w->micro, 1);
     client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
-                read_ops(&key), &how, timeout_us(w), on_level_read, w);
+                read_ops(&key), &reading, timeout_us(w), on_level_read, w);
 }
 
 /* ---- watching ---- */
@@ -690,20 +721,24 @@ static void snapshot_account(struct worker *w);
 static void on_account(struct call *call)
 {
     struct worker *w = call->arg;
-    int64_t balance = 0;
+    struct history *bank = w->all->history[WORKLOAD_BANK];
+    uint32_t weak = w->weak, accounts = (uint32_t)w->all->config.accounts;
     char *text = call->read.status == ASSENT_OK ? value_of(call->read.results) : NULL;
     if (text == NULL) { /* not answered, or from before the funding */
+        w->weak = HISTORY_NEVER;
+        history_weak_fail(bank, weak, now_ns(w));
         finish(w);
         return;
     }
-    numbers_of(text, strlen(text), &balance);
+    numbers_of(text, strlen(text), &w->balance[w->step]);
     free(text);
-    w->total += balance;
     if (++w->step < w->all->config.accounts) {
         snapshot_account(w);
         return;
     }
-    level_log_total(&w->all->levels, w->weak.asked, w->total);
+    w->weak = HISTORY_NEVER;
+    history_weak_found(bank, weak, 0, w->balance, accounts);
+    history_weak_ok(bank, weak, now_ns(w), w->at, HISTORY_AGE_UNKNOWN);
     w->ok = true;
     finish(w);
 }
@@ -712,9 +747,20 @@ static void on_account(struct call *call)
 static void snapshot_account(struct worker *w)
 {
     struct key key = key_of(w->all, "account/", w->step);
-    struct client_reading how = {.level = READ_SNAPSHOT, .at = w->weak.asked};
+    struct client_reading how = {.level = READ_SNAPSHOT, .at = w->at};
     client_read(&w->client, cluster_place(w->all->cluster, bytes_of(key.text, key.len)),
                 read_ops(&key), &how, timeout_us(w), on_account, w);
+}
+
+static void snapshot_accounts(struct worker *w)
+{
+    const struct weak_how how = {.level = READ_SNAPSHOT,
+                                 .session = HISTORY_NO_SESSION,
+                                 .asked = w->at = some_snapshot(w),
+                                 .bound_ns = HISTORY_AGE_UNKNOWN};
+    w->weak = history_weak_invoke(w->all->history[WORKLOAD_BANK], (uint32_t)w->index,
+                                  (uint32_t)w->client.end.datacenter, &how, now_ns(w), w->micro, 1);
+    snapshot_account(w);
 }
 
 /* Before an append: what the lists hold now. The commit checks that it is still so. */
@@ -743,25 +789,26 @@ static void on_looked(struct call *call)
 
 /* ---- looking inside of a transaction ---- */
 
-/* What it saw is a cut at its snapshot; nothing else is promised of it. */
+/* What it saw is a cut at its snapshot; nothing else is promised of it, and its session is not
+ * told.
+ */
 static void note_snapshot(struct worker *w)
 {
     static int64_t numbers[NUMBERS_MAX];
     hlc_ts at = assent_txn_snapshot(w->txn);
+    const struct weak_how how = {.level = READ_SNAPSHOT,
+                                 .session = HISTORY_NO_SESSION,
+                                 .asked = at,
+                                 .bound_ns = HISTORY_AGE_UNKNOWN};
+    uint32_t weak =
+        history_weak_invoke(lists(w), (uint32_t)w->index, (uint32_t)w->client.end.datacenter, &how,
+                            now_ns(w), w->micro, (uint32_t)w->n);
     for (int i = 0; i < w->n; i++) {
         const char *text = w->list[i] == NULL ? "" : w->list[i];
-        level_log_read(&w->all->levels,
-                       &(struct level_read){.level = READ_SNAPSHOT,
-                                            .client = (uint32_t)w->index,
-                                            .start_ns = w->weak.start_ns,
-                                            .end_ns = now_ns(w),
-                                            .key = w->micro[i].key,
-                                            .ts = at,
-                                            .asked = at,
-                                            .stale_ns = LEVELS_STALE_UNKNOWN,
-                                            .n = numbers_of(text, strlen(text), numbers),
-                                            .values = numbers});
+        history_weak_found(lists(w), weak, (uint32_t)i, numbers,
+                           numbers_of(text, strlen(text), numbers));
     }
+    history_weak_ok(lists(w), weak, now_ns(w), at, HISTORY_AGE_UNKNOWN);
 }
 
 static void interactive_end(struct worker *w)
@@ -912,7 +959,6 @@ static void look_at_list(struct worker *w)
 static void begin_interactive(struct worker *w)
 {
     w->txn = txn_new(NULL, w->all->cluster, w->client.end.datacenter);
-    w->weak.start_ns = now_ns(w);
     look_at_list(w);
 }
 
@@ -1023,9 +1069,7 @@ static void begin(struct worker *w)
         return;
     }
     if (w->work == WORK_SNAPSHOT_ACCOUNTS) {
-        w->weak.asked = some_snapshot(w);
-        w->total = 0;
-        snapshot_account(w);
+        snapshot_accounts(w);
         return;
     }
     invoke(w);
@@ -1068,10 +1112,11 @@ static bool choose_final(struct worker *w)
         w->work = WORK_READ_ACCOUNTS;
     } else if (step == 1) {
         w->work = WORK_SET_READ;
-    } else if ((step -= 2) < c->lists) {
+    } else if ((step -= 2) < c->lists * FINAL_REPLICAS) {
         w->work = WORK_READ_AT_LEVEL;
-        m.key = step;
-    } else if (step == c->lists) {
+        m.key = step % c->lists;
+        w->replica = 1 + step / c->lists;
+    } else if (step == c->lists * FINAL_REPLICAS) {
         w->work = WORK_WATCH;
     } else {
         return false;
@@ -1084,7 +1129,7 @@ static void on_think(void *arg)
 {
     struct worker *w = arg;
     struct workload *all = w->all;
-    if (all->stopping && !all->reading_all)
+    if (all->stopping) /* what is read at the end, nobody may change any more */
         return;
     if (!w->client.alive) {
         client_start(&w->client);
@@ -1162,7 +1207,7 @@ struct workload *workload_new(struct sim *sim, struct net *net, const struct clu
         struct worker *w = &all->worker[i];
         w->all = all;
         w->index = i;
-        w->op = HISTORY_NEVER;
+        w->op = w->weak = HISTORY_NEVER;
         w->timer = (struct sim_timer){.fire = on_think, .arg = w};
         client_init(&w->client, sim, net, cluster, &cluster->client[i], i % cluster->datacenters);
         w->client.watch = oracle_client_watch(oracle);
@@ -1180,7 +1225,6 @@ void workload_free(struct workload *all)
     }
     for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
         history_free(all->history[i]);
-    level_log_free(&all->levels);
     watch_log_free(&all->watches);
     free(all);
 }
@@ -1219,6 +1263,11 @@ void workload_kill_client(struct workload *all, int client, uint64_t back_after_
             history_txid(h, w->op, &w->txn->txid);
         history_info(h, w->op, now_ns(w));
     }
+    if (w->weak != HISTORY_NEVER)
+        history_weak_fail(w->work == WORK_SNAPSHOT_ACCOUNTS ? all->history[WORKLOAD_BANK]
+                                                            : lists(w),
+                          w->weak, now_ns(w));
+    w->weak = HISTORY_NEVER;
     client_die(&w->client);
     w->watch.node = 0;
     w->watch.cursor = (struct watch_cursor){0};
@@ -1305,9 +1354,10 @@ void workload_check(struct workload *all)
     for (enum history_kind i = WORKLOAD_LIST; i <= WORKLOAD_COUNTER; i++)
         judge(all, check_timestamps(all->history[i], f), f);
     judge(all, check_reads_fresh(all->history[WORKLOAD_LIST], f), f);
+    judge(all, check_levels(all->history[WORKLOAD_LIST], LEVELS_ALL, f), f);
     judge(all,
-          check_levels(all->history[WORKLOAD_LIST], &all->levels,
-                       (int64_t)all->config.accounts * WORKLOAD_MONEY, f),
+          check_level_accounts(all->history[WORKLOAD_BANK], (uint32_t)all->config.accounts, initial,
+                               f),
           f);
     judge(all, check_watches(all->history[WORKLOAD_LIST], &all->watches, f), f);
     judge(all, check_register(all->history[WORKLOAD_REGISTER], f), f);

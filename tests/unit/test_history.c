@@ -45,6 +45,53 @@ static void a_list_history_is_saved_as_outside_checkers_read_it(void **state)
                "{:index 5 :time 6 :process 2 :type :ok :f :txn :value [[:r 7 [1]]]}\n");
 }
 
+static void reads_below_strong_are_saved_with_level_and_session(void **state)
+{
+    (void)state;
+    const int64_t values[] = {3, 4};
+    const struct micro reads[] = {{.kind = MICRO_READ, .key = 1}, {.kind = MICRO_READ, .key = 2}};
+    const struct weak_how bounded = {
+        .level = READ_BOUNDED, .session = HISTORY_NO_SESSION, .bound_ns = 500};
+    const struct weak_how session = {
+        .level = READ_SESSION, .session = 7, .asked = 90, .bound_ns = HISTORY_AGE_UNKNOWN};
+    struct history *h = history_new(WORKLOAD_LIST, 2);
+    uint32_t weak = history_weak_invoke(h, 0, 0, &bounded, 1, reads, 2);
+    uint32_t op = history_invoke(h, 1, 0, LEVEL_TRANSACTION, 2, reads, 1);
+    history_session(h, op, 6);
+    history_weak_found(h, weak, 0, values, 2);
+    history_weak_found(h, weak, 1, values, 0);
+    history_weak_ok(h, weak, 3, 100, 400);
+    history_fail(h, op, 4);
+    history_import(h, 0, 7, history_export(h, 1, 6, 5), 6);
+    weak = history_weak_invoke(h, 0, 0, &session, 7, reads + 1, 1);
+    history_weak_fail(h, weak, 8);
+    history_weak_invoke(h, 1, 0, &session, 9, reads, 1);
+    history_end(h, 10);
+    char *text = edn_of(h);
+    assert_string_equal(
+        text,
+        "{:index 0 :time 1 :process 0 :type :invoke :f :read :value [[:r 1 nil] [:r 2 nil]] "
+        ":level :bounded}\n"
+        "{:index 1 :time 2 :process 1 :type :invoke :f :txn :value [[:r 1 nil]] :session 6}\n"
+        "{:index 2 :time 3 :process 0 :type :ok :f :read :value [[:r 1 [3 4]] [:r 2 []]] :level "
+        ":bounded :ts 100 :stale 400}\n"
+        "{:index 3 :time 4 :process 1 :type :fail :f :txn :value [[:r 1 nil]] :session 6}\n"
+        "{:index 4 :time 5 :process 1 :type :invoke :f :export :value 0 :level :token :session 6}\n"
+        "{:index 5 :time 5 :process 1 :type :ok :f :export :value 0 :level :token :session 6}\n"
+        "{:index 6 :time 6 :process 0 :type :invoke :f :import :value 0 :level :token :session 7}\n"
+        "{:index 7 :time 6 :process 0 :type :ok :f :import :value 0 :level :token :session 7}\n"
+        "{:index 8 :time 7 :process 0 :type :invoke :f :read :value [[:r 2 nil]] :level :session "
+        ":asked 90 :session 7}\n"
+        "{:index 9 :time 8 :process 0 :type :fail :f :read :value [[:r 2 nil]] :level :session "
+        ":asked 90 :session 7}\n"
+        "{:index 10 :time 9 :process 1 :type :invoke :f :read :value [[:r 1 nil]] :level :session "
+        ":asked 90 :session 7}\n"
+        "{:index 11 :time 10 :process 1 :type :info :f :read :value [[:r 1 nil]] :level :session "
+        ":asked 90 :session 7}\n");
+    free(text);
+    history_free(h);
+}
+
 static void registers_are_saved_with_their_keys(void **state)
 {
     (void)state;
@@ -226,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_history_is_saved_as_outside_checkers_read_it),
+        cmocka_unit_test(reads_below_strong_are_saved_with_level_and_session),
         cmocka_unit_test(registers_are_saved_with_their_keys),
         cmocka_unit_test(banks_sets_and_counters_are_saved_in_their_forms),
         cmocka_unit_test(a_process_id_is_never_used_again_after_info),

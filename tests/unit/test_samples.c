@@ -233,6 +233,23 @@ static void nodes_of_a_lost_datacenter_need_not_answer(void **state)
     result_made_free(&m);
 }
 
+static void a_killed_node_need_not_answer_but_one_that_is_stopped_must(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        struct made_result m;
+        result_made(&m);
+        struct fault *f = result_fault(&m, down == 1 ? FAULT_KILL : FAULT_PAUSE, "a", 10000, 20000);
+        samples_add_doubt(
+            m.result.samples,
+            &(struct doubt){.at_us = RESULT_BEGIN_US + 10500000, .answering = 5, .down = down});
+        result_look(&m, 21000, 6, 0, "a", 0);
+        result_measure(&m.result);
+        assert_int_equal(f->no_doubt_us, down == 1 ? 500000 : 11000000);
+        result_made_free(&m);
+    }
+}
+
 static void doubt_of_the_next_fault_is_not_this_ones(void **state)
 {
     (void)state;
@@ -278,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_was_in_doubt_when_the_fault_began_must_be_decided),
         cmocka_unit_test(doubt_that_does_not_end_is_never),
         cmocka_unit_test(nodes_of_a_lost_datacenter_need_not_answer),
+        cmocka_unit_test(a_killed_node_need_not_answer_but_one_that_is_stopped_must),
         cmocka_unit_test(doubt_of_the_next_fault_is_not_this_ones),
         cmocka_unit_test(exit_status_tells_failed_from_unjudged),
     };
