@@ -62,6 +62,7 @@ sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' >"$WORK/ten.c"
 ok 'the README has a program' grep -q assent_commit "$WORK/ten.c"
 build 'it builds with pkg-config --cflags --libs assent' "$WORK/ten.c" "$WORK/ten"
 build 'so does examples/transfer.c' examples/transfer.c "$WORK/transfer"
+build 'and examples/routes.c' examples/routes.c "$WORK/routes"
 
 cluster_make local
 start_all
@@ -73,6 +74,32 @@ is 'and gave to the other' "$(value_of dc2/bob)" 30
 like 'so does the example' "$("$WORK/transfer" "$ASSENT_CLUSTER" app dc2/bob dc3/carol 10)" 'moved 10 from dc2/bob' 'dc2/bob: 20' 'dc3/carol: 10'
 fails 'the example says why it does not' 1 'nothing was moved: OUT_OF_BOUNDS|nothing was moved: .*lower bound' \
     "$WORK/transfer" "$ASSENT_CLUSTER" app dc2/bob dc3/carol 1000
+
+# ---- examples/routes.c ----
+
+routes() {
+    "$WORK/routes" "$ASSENT_CLUSTER" app "$@"
+}
+is 'a route is published' "$(routes publish acme shop /cart 10.0.0.7:443)" 'published acme shop /cart in all datacenters'
+routes serve dc2 4 >"$WORK/served" 2>&1 &
+served=$!
+eventually grep -q '3 keys in dc2' "$WORK/served"
+report $? 'a router in another datacenter has it'
+like 'its table' "$(cat "$WORK/served")" 'route/acme active' 'route/acme/shop active' 'route/acme/shop/cart 10.0.0.7:443'
+routes publish acme shop /pay 10.0.0.8:443 >/dev/null
+eventually grep -q '^+ route/acme/shop/pay 10.0.0.8:443' "$WORK/served"
+report $? 'it is told of another one'
+routes retire acme shop /cart >/dev/null
+eventually grep -q '^- route/acme/shop/cart' "$WORK/served"
+report $? 'and that one is gone'
+ok 'the service stays while it has an endpoint' "$ASSENT" get --client app route/acme/shop
+routes retire acme shop /pay >/dev/null
+wait $served
+report $? 'it stops when it has seen so many changes'
+ok 'the last endpoint took service and tenant along' test -z "$("$ASSENT" scan --client app route/)"
+fails 'what is not there cannot be retired' 1 'nothing was changed: no such key' routes retire acme shop /pay
+fails 'a service has no slash' 2 usage routes publish acme shop/eu /cart 10.0.0.7:443
+
 stop_all
 report $? 'every node stops cleanly'
 finish
