@@ -91,6 +91,18 @@ eventually() {
     done
 }
 
+# A program of tests/integration against the library that was built: build_program NAME
+build_program() {
+    local sanitize='' symbols
+    symbols=$(nm -D "$BUILD/libassent.so")
+    ! grep -q __tsan_ <<<"$symbols" || sanitize=-fsanitize=thread
+    ! grep -q __ubsan_ <<<"$symbols" || sanitize=-fsanitize=undefined
+    ! grep -q __asan_ <<<"$symbols" || sanitize='-fsanitize=address,undefined'
+    # shellcheck disable=SC2086
+    ok "the program $1.c builds" gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $sanitize -Iinclude \
+        "tests/integration/$1.c" -L"$BUILD" -lassent -Wl,-rpath,"$BUILD" -luv -lpthread -o "$WORK/$1"
+}
+
 # Ends a test: the line that tests/run reads, and the status.
 finish() {
     echo "$passed passed, $failed failed"

@@ -92,6 +92,15 @@ is 'a watch goes on where another stopped' "$(watch all/a --since "$at" --count 
 
 # ---- bounds and rights ----
 
+build_program watches
+# Towards the end, one that is refused may find room that another has left.
+bounded() {
+    [[ $("$WORK/watches" "$ASSENT_CLUSTER" dc1/nothing 300) =~ ^([0-9]+)\ timed\ out,\ ([0-9]+)\ overloaded ]] &&
+        [ "${BASH_REMATCH[1]}" -ge 256 ] && [ "${BASH_REMATCH[2]}" -ge 20 ] &&
+        [ $((BASH_REMATCH[1] + BASH_REMATCH[2])) = 300 ]
+}
+ok 'of 300 watches on one connection 256 wait, the others are refused' bounded
+ok 'and the participant goes on' put dc1/after x
 since=$(put_at dc1/start z)
 slow_load() { # more changes than a participant keeps
     local i
