@@ -61,7 +61,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers bench-levels latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -194,6 +194,14 @@ bench-peers: all ## two-phase commit side by side with PostgreSQL; ROUNDS=3 SECO
 	bench/peers $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(CLIENTS),--clients "$(CLIENTS)")
 
+LEVELS_OBJECTS := $(BUILD)/bench/levels.o $(BUILD)/bench/closed_loop.o
+$(BUILD)/bench-levels: $(LEVELS_OBJECTS) $(ARCHIVE)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+bench-levels: all $(BUILD)/bench-levels ## ratios of strong reads, hot counters, many versions; SECONDS=10 PARTS="1 2 3"
+	$(BUILD)/bench-levels $(if $(SECONDS),--seconds $(SECONDS)) $(PARTS)
+
 latency: all ## commit latency between datacenters beside the round trip; COORDINATORS=1 or 3
 	@rm -rf demo-cluster
 	$(BUILD)/assent-chaos latency --dir demo-cluster $(if $(COORDINATORS),--coordinators $(COORDINATORS))
@@ -249,4 +257,4 @@ clean: ## remove everything that was built
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(TEST_LIB_OBJECTS:.o=.d) \
-         $(SIM_OBJECTS:.o=.d) $(BUILD)/tests/scenario/scenario.d $(PEER_OBJECTS:.o=.d)
+         $(SIM_OBJECTS:.o=.d) $(BUILD)/tests/scenario/scenario.d $(PEER_OBJECTS:.o=.d) $(LEVELS_OBJECTS:.o=.d)

@@ -279,6 +279,11 @@ assent *site_observer(const struct site *s)
     return open_client(s, "", NULL, NULL);
 }
 
+assent *site_observer_uv(const struct site *s, uv_loop_t *loop)
+{
+    return open_client(s, "", NULL, loop);
+}
+
 /* A number from a node's own status text, or -1. */
 static long long status_value(const assent_node *node, const char *name)
 {

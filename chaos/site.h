@@ -45,6 +45,7 @@ assent *site_client(const struct site *s, int datacenter);
 assent *site_client_uv(const struct site *s, int datacenter, uv_loop_t *loop);
 /* A client that reaches all nodes without links: to look at them. Any thread. */
 assent *site_observer(const struct site *s);
+assent *site_observer_uv(const struct site *s, uv_loop_t *loop);
 /* What the nodes that answer the observer say of themselves. Any thread. */
 struct site_look {
     int answering;

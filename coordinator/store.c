@@ -234,7 +234,7 @@ static void applied(void *arg, uint64_t seq)
 
 struct store_role coordinator_store_role(struct coordinator_store *s)
 {
-    return (struct store_role){s, create, load, replay, apply, applied, NULL};
+    return (struct store_role){s, create, load, replay, apply, NULL, applied, NULL};
 }
 
 assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,

@@ -62,6 +62,7 @@ void kv_entry_free(struct kv_entry *entry)
         free(entry->write[i]);
     }
     free(entry->write);
+    blob_unref(entry->body);
     free(entry);
 }
 
@@ -93,6 +94,9 @@ struct kv_entry *kv_overlay_apply(struct kv_overlay *o, const struct record *rec
                 record_name(record->kind), txid_text(&record->txid, text));
         abort();
     }
+    if (record->kind == RECORD_PREPARED)
+        entry->body = blob_ref(record->body);
+    entry->taken = true;
     o->cursor = TAILQ_NEXT(entry, link);
     return entry;
 }
@@ -121,6 +125,12 @@ void kv_overlay_settle(struct kv_overlay *o)
 
 void kv_overlay_rewind(struct kv_overlay *o)
 {
+    struct kv_entry *entry = TAILQ_FIRST(&o->entries);
+    for (; entry != o->cursor; entry = TAILQ_NEXT(entry, link)) {
+        entry->taken = false;
+        blob_unref(entry->body);
+        entry->body = NULL;
+    }
     o->cursor = TAILQ_FIRST(&o->entries);
 }
 
@@ -183,9 +193,9 @@ struct kv_cell kv_write_cell(const struct kv_write *write)
     };
 }
 
-const struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid)
+struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid)
 {
-    const struct kv_entry *at = RB_ROOT(&o->outcomes);
+    struct kv_entry *at = RB_ROOT(&o->outcomes);
     while (at != NULL) {
         int order = txid_compare(txid, &at->txid);
         if (order == 0)

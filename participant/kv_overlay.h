@@ -48,7 +48,10 @@ struct kv_write {
 struct kv_entry {
     TAILQ_ENTRY(kv_entry) link;
     RB_ENTRY(kv_entry) outcome_link;
-    bool outcome_known; /* in the tree of outcomes */
+    bool outcome_known;  /* in the tree of outcomes */
+    bool taken;          /* handed out by kv_overlay_apply */
+    struct blob *body;   /* while it is handed out, of PREPARED */
+    bool never_in_doubt; /* of a decision: its PREPARED was applied together with it */
     enum record_kind kind;
     struct txid txid;
     hlc_ts ts;
@@ -105,7 +108,7 @@ const struct kv_write *kv_overlay_before(const struct kv_overlay *o, struct byte
 const struct kv_write *kv_overlay_previous(const struct kv_write *write);
 struct kv_cell kv_write_cell(const struct kv_write *write);
 /* The COMMITTED, ABORTED or APPLIED entry of a transaction, or NULL. */
-const struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid);
+struct kv_entry *kv_overlay_outcome(const struct kv_overlay *o, const struct txid *txid);
 /* The time of the newest txid among them; 0: there is none. */
 uint64_t kv_overlay_outcome_newest(const struct kv_overlay *o);
 

@@ -2,9 +2,11 @@
  *
  *   kv_store_check      PREPARE is admitted: its adds are reserved (kv_pending)
  *   kv_store_durable    PREPARED: reserved -> prepared. COMMITTED, APPLIED: values are computed,
- * visible at once (kv_overlay), nothing pending any more. ABORTED: nothing pending store_apply the
- * row goes into the tables, in a SQLite transaction of the log store store_applied       that is
- * durable: memory forgets it
+ *                       visible at once (kv_overlay), nothing pending any more. ABORTED: nothing
+ *                       pending
+ *   store_apply         the row is to go into the tables
+ *   store_flush         all of these rows do, in a SQLite transaction of the log store
+ *   store_applied       that is durable: memory forgets it
  *
  * Invariants
  *   1. Memory is a function of tables and unapplied log: store_replay and kv_store_durable are the
@@ -26,8 +28,8 @@
 #include "participant/record.h"
 #include "wire/ops_codec.h"
 
-/* Rows of each kind that apply() prunes for a record, besides two for each of its writes: more than
- * it leaves behind. */
+/* Rows of each kind that flush() prunes, besides two for each record or write: more than it leaves
+ * behind. */
 #define PRUNE_ROWS 8
 /* The same when there is nothing else to do. */
 #define PRUNE_IDLE_ROWS 256
@@ -213,23 +215,46 @@ static int store_replay(void *arg, const struct record *record)
     return rc == BROKEN ? SQLITE_CORRUPT : rc;
 }
 
-static int apply_decided(struct kv_store *kv, const struct kv_entry *entry)
+static struct kv_outcome outcome_of_entry(const struct kv_entry *entry)
 {
     struct kv_outcome outcome = {.txid = entry->txid, .ts = entry->ts};
-    bool aborted = entry->kind == RECORD_ABORTED;
+    outcome.outcome.kind = entry->kind == RECORD_ABORTED ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
+    outcome.outcome.reason = entry->reason;
+    return outcome;
+}
+
+/* The keys that the entry is the first to write, with all that the others make of them. */
+static int flush_writes(struct kv_store *kv, const struct kv_entry *entry)
+{
     int rc = SQLITE_OK;
-    for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK;
-         i++) {
-        struct kv_cell cell = kv_write_cell(entry->write[i]);
-        rc = kv_history_write(kv->tables, entry->write[i]);
-        if (rc == SQLITE_OK)
-            rc = kv_tables_put(kv->tables, &cell);
-    }
-    if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !MUTANT(PREPARED_STAYS_IN_TABLES))
+    for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK; i++)
+        if (entry->write[i]->older == NULL)
+            rc = kv_history_write(kv->tables, entry->write[i]);
+    return rc;
+}
+
+static int flush_decided(struct kv_store *kv, const struct kv_entry *entry)
+{
+    struct kv_outcome outcome = outcome_of_entry(entry);
+    int rc = flush_writes(kv, entry);
+    if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !entry->never_in_doubt &&
+        !MUTANT(PREPARED_STAYS_IN_TABLES))
         rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
-    outcome.outcome.kind = aborted ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
-    outcome.outcome.reason = aborted ? entry->reason : ASSENT_OK;
     return rc == SQLITE_OK ? kv_tables_outcome_put(kv->tables, &outcome) : rc;
+}
+
+/* Written out unless its decision is in the same SQLite transaction: a crash before the decision is
+ * applied must find the operations. */
+static int flush_prepared(struct kv_store *kv, const struct kv_entry *entry)
+{
+    struct kv_entry *decision = kv_overlay_outcome(&kv->overlay, &entry->txid);
+    struct record record = {RECORD_PREPARED, entry->txid, entry->ts, entry->body};
+    bool decided = decision != NULL && decision->taken;
+    if (decision != NULL)
+        decision->never_in_doubt = decided;
+    if (decided || MUTANT(PREPARED_NOT_IN_TABLES))
+        return SQLITE_OK;
+    return kv_tables_prepared_put(kv->tables, &record);
 }
 
 /* Deletes some rows of one kind, which are not missed from *newest on. */
@@ -270,19 +295,29 @@ static int store_prune(void *arg, bool *more)
     return rc;
 }
 
-/* PREPARED is written out even when its decision is in memory: this SQLite transaction may end
- * between the two rows, and a crash there must find the operations. */
+/* Only notes it: store_flush knows which writes and which PREPARED have been overtaken. */
 static int store_apply(void *arg, const struct record *record)
 {
     struct kv_store *kv = arg;
-    if (kv->failed != SQLITE_OK || !of_role(record->kind))
-        return kv->failed;
-    const struct kv_entry *entry = kv_overlay_apply(&kv->overlay, record);
-    if (MUTANT(PREPARED_NOT_IN_TABLES) && record->kind == RECORD_PREPARED)
-        return SQLITE_OK;
-    int rc = record->kind == RECORD_PREPARED ? kv_tables_prepared_put(kv->tables, record)
-                                             : apply_decided(kv, entry);
-    return rc == SQLITE_OK ? prune_some(kv, PRUNE_ROWS + 2 * (int)entry->n) : rc;
+    if (kv->failed == SQLITE_OK && of_role(record->kind))
+        kv_overlay_apply(&kv->overlay, record);
+    return kv->failed;
+}
+
+static int store_flush(void *arg)
+{
+    struct kv_store *kv = arg;
+    int rc = kv->failed, decided = 0, writes = 0;
+    struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
+    for (; rc == SQLITE_OK && entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link)) {
+        bool prepared = entry->kind == RECORD_PREPARED;
+        rc = prepared ? flush_prepared(kv, entry) : flush_decided(kv, entry);
+        decided += !prepared;
+        writes += (int)entry->n;
+    }
+    if (rc != SQLITE_OK)
+        return rc;
+    return prune_some(kv, PRUNE_ROWS + 2 * (decided > writes ? decided : writes));
 }
 
 static void store_applied(void *arg, uint64_t seq)
@@ -300,6 +335,7 @@ struct store_role kv_store_role(struct kv_store *kv)
         .load = store_load,
         .replay = store_replay,
         .apply = store_apply,
+        .flush = store_flush,
         .applied = store_applied,
         .prune = store_prune,
     };
@@ -415,14 +451,6 @@ static struct record outcome_record(const struct kv_outcome *outcome)
         .ts = outcome->ts,
         .body = aborted ? aborted_record_encode(outcome->outcome.reason) : NULL,
     };
-}
-
-static struct kv_outcome outcome_of_entry(const struct kv_entry *entry)
-{
-    struct kv_outcome outcome = {.txid = entry->txid, .ts = entry->ts};
-    outcome.outcome.kind = entry->kind == RECORD_ABORTED ? OUTCOME_ABORTED : OUTCOME_COMMITTED;
-    outcome.outcome.reason = entry->reason;
-    return outcome;
 }
 
 struct outcome_walk {

@@ -2,7 +2,7 @@
  * not applied yet in memory (DESIGN 5 and 7). Called only where the storage runs, never
  * concurrently; blobs that come in are copied, blobs that go out belong to the receiver alone.
  *
- *   kv         key, value (NULL = deleted), ts, txid, applies
+ *   kv         key, value (NULL = deleted), ts, txid, applies, links to kv_old
  *   kv_old     earlier versions of the same, and until when each was the key's
  *   kv_prune   from when on no version and no deletion is forgotten
  *   prepared   txid, prepare_ts, body       prepared records that were applied before their

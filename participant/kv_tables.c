@@ -24,14 +24,15 @@
 
 static const char tables[] =
     "CREATE TABLE kv (key BLOB PRIMARY KEY NOT NULL, value BLOB, ts INTEGER NOT NULL,"
-    " txid BLOB NOT NULL, applies INTEGER NOT NULL) WITHOUT ROWID;"
+    " txid BLOB NOT NULL, applies INTEGER NOT NULL, versions INTEGER NOT NULL,"
+    " old INTEGER NOT NULL, skips BLOB) WITHOUT ROWID;"
     "CREATE INDEX kv_deleted ON kv (ts) WHERE value IS NULL;"
-    "CREATE TABLE kv_old (key BLOB NOT NULL, ts INTEGER NOT NULL, until INTEGER NOT NULL,"
-    " value BLOB, txid BLOB NOT NULL, applies INTEGER NOT NULL, PRIMARY KEY (key, ts))"
-    " WITHOUT ROWID;"
-    "CREATE INDEX kv_old_until ON kv_old (until);"
-    "CREATE TABLE kv_prune (one INTEGER PRIMARY KEY CHECK (one = 1), point INTEGER NOT NULL);"
-    "INSERT INTO kv_prune VALUES (1, 0);"
+    "CREATE TABLE kv_old (id INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB,"
+    " ts INTEGER NOT NULL, txid BLOB NOT NULL, applies INTEGER NOT NULL, old INTEGER NOT NULL,"
+    " skips BLOB, until INTEGER NOT NULL);"
+    "CREATE TABLE kv_prune (one INTEGER PRIMARY KEY CHECK (one = 1), point INTEGER NOT NULL,"
+    " id INTEGER NOT NULL);"
+    "INSERT INTO kv_prune VALUES (1, 0, 0);"
     "CREATE TABLE prepared (txid BLOB PRIMARY KEY NOT NULL, prepare_ts INTEGER NOT NULL,"
     " body BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE outcomes (txid BLOB PRIMARY KEY NOT NULL, outcome INTEGER NOT NULL,"
@@ -57,25 +58,24 @@ static const char views[] =
     " CASE outcome WHEN 2 THEN CASE reason" REASON_CASES " ELSE reason END END AS reason"
     " FROM known ORDER BY 1;";
 
+#define ROW_COLUMNS "key, value, ts, txid, applies, old, skips, versions"
+#define OLD_COLUMNS "key, value, ts, txid, applies, old, skips, until, id"
+
 /* X(name, SQL) */
 #define STATEMENT_MAP(X)                                                                           \
-    X(GET, "SELECT key, value, ts, txid, applies FROM kv WHERE key = ?1")                          \
-    X(PUT, "REPLACE INTO kv VALUES (?1, ?2, ?3, ?4, ?5)")                                          \
-    X(SCAN, "SELECT key, value, ts, txid, applies FROM kv WHERE key >= ?1 ORDER BY key")           \
-    X(SCAN_END, "SELECT key, value, ts, txid, applies FROM kv"                                     \
-                " WHERE key >= ?1 AND key < ?2 ORDER BY key")                                      \
-    X(SCAN_DOWN, "SELECT key, value, ts, txid, applies FROM kv"                                    \
-                 " WHERE key >= ?1 ORDER BY key DESC")                                             \
-    X(SCAN_DOWN_END, "SELECT key, value, ts, txid, applies FROM kv"                                \
+    X(GET, "SELECT " ROW_COLUMNS " FROM kv WHERE key = ?1")                                        \
+    X(INSERT, "INSERT INTO kv (" ROW_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")          \
+    X(UPDATE, "UPDATE kv SET value = ?2, ts = ?3, txid = ?4, applies = ?5, old = ?6, skips = ?7,"  \
+              " versions = ?8 WHERE key = ?1")                                                     \
+    X(SCAN, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 ORDER BY key")                         \
+    X(SCAN_END, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 AND key < ?2 ORDER BY key")        \
+    X(SCAN_DOWN, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 ORDER BY key DESC")               \
+    X(SCAN_DOWN_END, "SELECT " ROW_COLUMNS " FROM kv"                                              \
                      " WHERE key >= ?1 AND key < ?2 ORDER BY key DESC")                            \
-    X(OLD_KEEP, "REPLACE INTO kv_old (key, ts, until, value, txid, applies)"                       \
-                " SELECT key, ts, ?2, value, txid, applies FROM kv WHERE key = ?1 AND ts < ?2")    \
-    X(OLD_PUT, "REPLACE INTO kv_old (key, value, ts, txid, applies, until)"                        \
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                 \
-    X(OLD_AT, "SELECT key, value, ts, txid, applies, until FROM kv_old"                            \
-              " WHERE key = ?1 AND ts <= ?2 ORDER BY ts DESC LIMIT 1")                             \
-    X(OLD_FROM, "SELECT key, value, ts, txid, applies, until FROM kv_old"                          \
-                " WHERE key = ?1 AND ts >= ?2 ORDER BY ts LIMIT 1")                                \
+    X(OLD_GET, "SELECT " OLD_COLUMNS " FROM kv_old WHERE id = ?1")                                 \
+    X(OLD_PUT, "REPLACE INTO kv_old (" OLD_COLUMNS ")"                                             \
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                     \
+    X(OLD_LAST, "SELECT max((SELECT id FROM kv_prune), ifnull((SELECT max(id) FROM kv_old), 0))")  \
     X(CHANGED, "SELECT key, NULL, ts, txid, applies FROM kv"                                       \
                " WHERE key >= ?1 AND ts > ?3 ORDER BY key LIMIT 1")                                \
     X(CHANGED_END, "SELECT key, NULL, ts, txid, applies FROM kv"                                   \
@@ -92,9 +92,9 @@ static const char views[] =
                       " WHERE txid < ?1 ORDER BY txid LIMIT ?2)")                                  \
     X(PRUNE_DELETED, "DELETE FROM kv WHERE key IN (SELECT key FROM kv INDEXED BY kv_deleted"       \
                      " WHERE value IS NULL AND ts < ?1 ORDER BY ts LIMIT ?2) RETURNING ts")        \
-    X(PRUNE_OLD, "DELETE FROM kv_old WHERE (key, ts) IN"                                           \
-                 " (SELECT key, ts FROM kv_old INDEXED BY kv_old_until"                            \
-                 " WHERE until <= ?1 ORDER BY until LIMIT ?2) RETURNING until")                    \
+    X(PRUNE_OLD_FIND, "SELECT id, until FROM kv_old ORDER BY id LIMIT ?1")                         \
+    X(PRUNE_OLD, "DELETE FROM kv_old WHERE id <= ?1")                                              \
+    X(PRUNE_OLD_ID, "UPDATE kv_prune SET id = ?1")                                                 \
     X(PRUNE_POINT_GET, "SELECT point FROM kv_prune")                                               \
     X(PRUNE_POINT_PUT, "UPDATE kv_prune SET point = ?1")
 
@@ -114,14 +114,27 @@ static const char *const statement_sql[STATEMENTS] = {
 struct kv_tables {
     sqlite3 *db;
     sqlite3_stmt *statement[STATEMENTS];
-    sqlite3_stmt *scan;    /* the one that is open, or NULL */
-    struct writer fetched; /* the bytes of the last GET or CHANGED */
+    sqlite3_stmt *scan;        /* the one that is open, or NULL */
+    struct writer fetched;     /* the bytes of the last GET or CHANGED */
+    struct writer fetched_old; /* and of the last OLD_GET */
+    int64_t old_id;            /* the last that was given out */
 };
 
 int kv_tables_create(sqlite3 *db)
 {
     int rc = sqlite3_exec(db, tables, NULL, NULL, NULL);
     return rc == SQLITE_OK ? sqlite3_exec(db, views, NULL, NULL, NULL) : rc;
+}
+
+/* What was pruned last counts, too, so that no id is used twice. */
+static int old_last(struct kv_tables *t)
+{
+    sqlite3_stmt *s = t->statement[STATEMENT_OLD_LAST];
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        t->old_id = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
 int kv_tables_open(struct kv_tables **out, sqlite3 *db)
@@ -132,6 +145,8 @@ int kv_tables_open(struct kv_tables **out, sqlite3 *db)
     for (int i = 0; i < STATEMENTS && rc == SQLITE_OK; i++)
         rc = sqlite3_prepare_v3(db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &t->statement[i], NULL);
+    if (rc == SQLITE_OK)
+        rc = old_last(t);
     if (rc != SQLITE_OK) {
         kv_tables_close(t);
         t = NULL;
@@ -147,6 +162,7 @@ void kv_tables_close(struct kv_tables *t)
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(t->statement[i]);
     writer_free(&t->fetched);
+    writer_free(&t->fetched_old);
     free(t);
 }
 
@@ -210,31 +226,46 @@ static int column_cell(sqlite3_stmt *s, int rc, struct kv_cell *out)
     return column_txid(s, 3, &out->version.txid) ? SQLITE_ROW : SQLITE_CORRUPT;
 }
 
-/* One row, whose bytes are copied so that the statement does not stay open over a commit. */
-static int fetch(struct kv_tables *t, sqlite3_stmt *s, struct kv_cell *out, hlc_ts *until)
+/* Columns 5 and 6 of a row and of an old version: the last one, and the farther ones. */
+static int column_links(sqlite3_stmt *s, struct kv_links *out)
 {
-    int rc = column_cell(s, sqlite3_step(s), out);
-    if (until != NULL)
-        *until = rc == SQLITE_ROW ? (hlc_ts)sqlite3_column_int64(s, 5) : 0;
-    if (rc == SQLITE_ROW) {
-        size_t key_len = out->key.len, value_len = out->value.len;
-        t->fetched.len = 0;
-        writer_raw(&t->fetched, out->key.data, key_len);
-        writer_raw(&t->fetched, out->value.data, value_len);
-        out->key = bytes_of(t->fetched.data, key_len);
-        out->value = bytes_of(t->fetched.data + key_len, value_len);
-    }
-    sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
-    return rc;
+    struct reader r = reader_of(column_bytes(s, 6));
+    *out = (struct kv_links){.n = 1, .id = {sqlite3_column_int64(s, 5)}};
+    while (out->n < KV_LINKS_MAX && r.rest.len > 0)
+        out->id[out->n++] = (int64_t)reader_u64(&r);
+    return reader_done(&r) ? SQLITE_ROW : SQLITE_CORRUPT;
 }
 
-int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_cell *out)
+static int column_row(sqlite3_stmt *s, int rc, struct kv_row *out)
+{
+    rc = column_cell(s, rc, &out->cell);
+    if (rc != SQLITE_ROW)
+        return rc;
+    out->versions = (uint64_t)sqlite3_column_int64(s, 7);
+    return column_links(s, &out->links);
+}
+
+/* Ends a statement of one row, whose bytes are copied so that it does not stay open over a commit.
+ */
+static void fetched(sqlite3_stmt *s, struct writer *copy, struct kv_cell *cell)
+{
+    size_t key_len = cell->key.len, value_len = cell->value.len;
+    copy->len = 0;
+    writer_raw(copy, cell->key.data, key_len);
+    writer_raw(copy, cell->value.data, value_len);
+    cell->key = bytes_of(copy->data, key_len);
+    cell->value = bytes_of(copy->data + key_len, value_len);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+}
+
+int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_row *out)
 {
     sqlite3_stmt *s = t->statement[STATEMENT_GET];
     bind_bytes(s, 1, key);
-    int rc = fetch(t, s, out, NULL);
-    out->key = key;
+    int rc = column_row(s, sqlite3_step(s), out);
+    fetched(s, &t->fetched, &out->cell);
+    out->cell.key = key;
     return rc;
 }
 
@@ -248,19 +279,35 @@ static void bind_cell(sqlite3_stmt *s, const struct kv_cell *cell)
     sqlite3_bind_int64(s, 5, cell->version.applies);
 }
 
-int kv_tables_put(struct kv_tables *t, const struct kv_cell *cell)
+/* `skips` has room for them and lives until the statement ran. */
+static void bind_links(sqlite3_stmt *s, const struct kv_links *links, uint8_t *skips)
 {
-    sqlite3_stmt *s = t->statement[STATEMENT_PUT];
-    bind_cell(s, cell);
+    size_t len = 0;
+    for (uint32_t i = 1; i < links->n; i++)
+        for (int byte = 0; byte < 8; byte++)
+            skips[len++] = (uint8_t)((uint64_t)links->id[i] >> (8 * byte));
+    sqlite3_bind_int64(s, 6, links->id[0]);
+    if (len > 0)
+        bind_bytes(s, 7, bytes_of(skips, len));
+}
+
+static int run_row(sqlite3_stmt *s, const struct kv_row *row)
+{
+    uint8_t skips[8 * KV_LINKS_MAX];
+    bind_cell(s, &row->cell);
+    bind_links(s, &row->links, skips);
+    sqlite3_bind_int64(s, 8, (sqlite3_int64)row->versions);
     return run(s);
 }
 
-int kv_tables_old_keep(struct kv_tables *t, struct bytes key, hlc_ts until)
+int kv_tables_insert(struct kv_tables *t, const struct kv_row *row)
 {
-    sqlite3_stmt *s = t->statement[STATEMENT_OLD_KEEP];
-    bind_bytes(s, 1, key);
-    bind_ts(s, 2, until);
-    return run(s);
+    return run_row(t->statement[STATEMENT_INSERT], row);
+}
+
+int kv_tables_update(struct kv_tables *t, const struct kv_row *row)
+{
+    return run_row(t->statement[STATEMENT_UPDATE], row);
 }
 
 /* Nothing is written at 2^63 or after it, where SQLite's integers turn negative. */
@@ -269,44 +316,38 @@ static void bind_any_ts(sqlite3_stmt *s, int at, hlc_ts ts)
     bind_ts(s, at, ts > INT64_MAX ? INT64_MAX : ts);
 }
 
-static int old_fetch(struct kv_tables *t, enum statement statement, struct bytes key, hlc_ts ts,
-                     struct kv_cell *out, hlc_ts *until)
+int64_t kv_tables_old_new_id(struct kv_tables *t)
 {
-    sqlite3_stmt *s = t->statement[statement];
-    bind_bytes(s, 1, key);
-    bind_any_ts(s, 2, ts);
-    int rc = fetch(t, s, out, until);
-    out->key = key;
+    return ++t->old_id;
+}
+
+int kv_tables_old_get(struct kv_tables *t, struct bytes key, int64_t id, struct kv_old *out)
+{
+    sqlite3_stmt *s = t->statement[STATEMENT_OLD_GET];
+    sqlite3_bind_int64(s, 1, id);
+    int rc = column_cell(s, sqlite3_step(s), &out->cell);
+    if (rc == SQLITE_ROW)
+        rc = bytes_equal(out->cell.key, key) ? column_links(s, &out->links) : SQLITE_CORRUPT;
+    out->id = id;
+    out->until = rc == SQLITE_ROW ? (hlc_ts)sqlite3_column_int64(s, 7) : 0;
+    fetched(s, &t->fetched_old, &out->cell);
+    out->cell.key = key;
     return rc;
 }
 
-/* A version may have outlived the deletion after it: the next one need not follow it. */
-int kv_tables_old_at(struct kv_tables *t, struct bytes key, hlc_ts at, struct kv_cell *out,
-                     hlc_ts *until)
-{
-    int rc = old_fetch(t, STATEMENT_OLD_AT, key, at, out, until);
-    if (rc != SQLITE_ROW || *until > at)
-        return rc;
-    *out = (struct kv_cell){.key = key};
-    return SQLITE_DONE;
-}
-
-int kv_tables_old_from(struct kv_tables *t, struct bytes key, hlc_ts from, struct kv_cell *out,
-                       hlc_ts *until)
-{
-    return old_fetch(t, STATEMENT_OLD_FROM, key, from, out, until);
-}
-
-int kv_tables_old_put(struct kv_tables *t, const struct kv_cell *cell, hlc_ts until)
+int kv_tables_old_put(struct kv_tables *t, const struct kv_old *old)
 {
     sqlite3_stmt *s = t->statement[STATEMENT_OLD_PUT];
-    bind_cell(s, cell);
-    bind_ts(s, 6, until);
+    uint8_t skips[8 * KV_LINKS_MAX];
+    bind_cell(s, &old->cell);
+    bind_links(s, &old->links, skips);
+    bind_ts(s, 8, old->until);
+    sqlite3_bind_int64(s, 9, old->id);
     return run(s);
 }
 
 int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end, bool descending,
-                         struct kv_cell *out)
+                         struct kv_row *out)
 {
     enum statement with_end = descending ? STATEMENT_SCAN_DOWN_END : STATEMENT_SCAN_END;
     enum statement without = descending ? STATEMENT_SCAN_DOWN : STATEMENT_SCAN;
@@ -317,9 +358,9 @@ int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end
     return kv_tables_scan_next(t, out);
 }
 
-int kv_tables_scan_next(struct kv_tables *t, struct kv_cell *out)
+int kv_tables_scan_next(struct kv_tables *t, struct kv_row *out)
 {
-    return column_cell(t->scan, sqlite3_step(t->scan), out);
+    return column_row(t->scan, sqlite3_step(t->scan), out);
 }
 
 void kv_tables_scan_stop(struct kv_tables *t)
@@ -337,7 +378,9 @@ int kv_tables_changed(struct kv_tables *t, struct bytes key, struct bytes end, h
     if (end.len > 0)
         bind_bytes(s, 2, end);
     bind_any_ts(s, 3, since);
-    return fetch(t, s, out, NULL);
+    int rc = column_cell(s, sqlite3_step(s), out);
+    fetched(s, &t->fetched, out);
+    return rc;
 }
 
 int kv_tables_prepared_put(struct kv_tables *t, const struct record *prepared)
@@ -453,9 +496,9 @@ int kv_tables_prune_outcomes(struct kv_tables *t, uint64_t before_ms, int rows, 
     return rc;
 }
 
-/* Deletes rows, each of which gives a timestamp back. */
-static int prune(sqlite3_stmt *s, hlc_ts before, int rows, int *n, hlc_ts *newest)
+int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
 {
+    sqlite3_stmt *s = t->statement[STATEMENT_PRUNE_DELETED];
     int rc;
     *n = 0;
     *newest = 0;
@@ -471,14 +514,37 @@ static int prune(sqlite3_stmt *s, hlc_ts before, int rows, int *n, hlc_ts *newes
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int kv_tables_prune_deleted(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
+/* The last row of a run from the first row on that may go. */
+static int prune_old_find(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest,
+                          sqlite3_int64 *last)
 {
-    return prune(t->statement[STATEMENT_PRUNE_DELETED], before, rows, n, newest);
+    sqlite3_stmt *s = t->statement[STATEMENT_PRUNE_OLD_FIND];
+    int rc;
+    sqlite3_bind_int(s, 1, rows);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        hlc_ts until = (hlc_ts)sqlite3_column_int64(s, 1);
+        if (until > before)
+            break;
+        *last = sqlite3_column_int64(s, 0);
+        *newest = until > *newest ? until : *newest;
+        ++*n;
+    }
+    sqlite3_reset(s);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 int kv_tables_prune_old(struct kv_tables *t, hlc_ts before, int rows, int *n, hlc_ts *newest)
 {
-    return prune(t->statement[STATEMENT_PRUNE_OLD], before, rows, n, newest);
+    sqlite3_int64 last = 0;
+    *n = 0;
+    *newest = 0;
+    int rc = prune_old_find(t, before, rows, n, newest, &last);
+    static const enum statement steps[] = {STATEMENT_PRUNE_OLD, STATEMENT_PRUNE_OLD_ID};
+    for (int i = 0; i < 2 && *n > 0 && rc == SQLITE_OK; i++) {
+        sqlite3_bind_int64(t->statement[steps[i]], 1, last);
+        rc = run(t->statement[steps[i]]);
+    }
+    return rc;
 }
 
 int kv_tables_prune_point_get(struct kv_tables *t, hlc_ts *out)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/mutant.h"
+#include "participant/kv_history.h"
 #include "common/number.h"
 
 static int found(int rc)
@@ -12,19 +13,21 @@ static int found(int rc)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* The key at the view's timestamp in the tables. `row` is its newest row, SQLITE_ROW. */
-static int row_at(const struct kv_view *view, struct kv_cell *row)
+/* The key at the view's timestamp in the tables; `row` is its newest row. */
+static int row_at(const struct kv_view *view, const struct kv_row *row, struct kv_cell *out)
 {
-    hlc_ts until;
-    if (row->version.ts <= view->at)
+    *out = row->cell;
+    if (row->cell.version.ts <= view->at)
         return SQLITE_OK;
-    return found(kv_tables_old_at(view->tables, row->key, view->at, row, &until));
+    return found(kv_history_at(view->tables, row, view->at, out));
 }
 
 static int tables_at(const struct kv_view *view, struct bytes key, struct kv_cell *out)
 {
-    int rc = kv_tables_get(view->tables, key, out);
-    return rc == SQLITE_ROW ? row_at(view, out) : found(rc);
+    struct kv_row row;
+    int rc = kv_tables_get(view->tables, key, &row);
+    *out = row.cell;
+    return rc == SQLITE_ROW ? row_at(view, &row, out) : found(rc);
 }
 
 /* The cell with late adds on top: they are not in it yet, wherever it came from. */
@@ -90,7 +93,8 @@ int kv_view_range(const struct kv_view *view, const struct kv_range *r,
                   bool (*each)(void *arg, const struct kv_cell *cell), void *arg)
 {
     const struct kv_write *write = overlay_first(view, r);
-    struct kv_cell row, cell;
+    struct kv_row row;
+    struct kv_cell cell;
     bool more = true;
     int rc = kv_tables_scan_first(view->tables, r->key, r->end, r->descending, &row);
     while (more && (rc == SQLITE_ROW || rc == SQLITE_DONE)) {
@@ -100,11 +104,10 @@ int kv_view_range(const struct kv_view *view, const struct kv_range *r,
             write != NULL && before_end(key, r->end) && bytes_compare(key, r->key) >= 0;
         if (!has_row && !has_write)
             break;
-        int order = !has_write ? 1 : !has_row ? -1 : bytes_compare(key, row.key);
+        int order = !has_write ? 1 : !has_row ? -1 : bytes_compare(key, row.cell.key);
         if (r->descending && has_write && has_row)
             order = -order;
-        cell = row;
-        int read = order > 0 ? row_at(view, &cell) : write_at(view, write, key, &cell);
+        int read = order > 0 ? row_at(view, &row, &cell) : write_at(view, write, key, &cell);
         if (read != SQLITE_OK) {
             rc = read;
             break;

@@ -746,6 +746,8 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
     int rc = run(s->stmt[STMT_BEGIN]);
     if (rc == SQLITE_OK)
         rc = apply_rows(s, rows, &at);
+    if (rc == SQLITE_OK && s->role.flush != NULL)
+        rc = s->role.flush(s->role.arg);
     if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED))
         rc = store_meta_update(s->update_meta, &s->id, &at);
     if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED)) {

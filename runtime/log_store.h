@@ -49,6 +49,9 @@ struct store_role {
      * may roll the transaction back (sqlite3_rollback_hook tells), and then apply() comes again
      * from the first row after the last applied(). */
     int (*apply)(void *arg, const struct record *record);
+    /* Optional. After the last apply() of a transaction, and before its commit: what apply() has
+     * put off. */
+    int (*flush)(void *arg);
     /* The batch of applied rows is durable: memory kept for them may go. */
     void (*applied)(void *arg, uint64_t seq);
     /* Optional. Deletes a bounded number of rows that need not be kept any more, and says whether

@@ -283,6 +283,12 @@ static int ear_apply(void *arg, const struct record *record)
     return m->store_role.apply(m->store_role.arg, record);
 }
 
+static int ear_flush(void *arg)
+{
+    struct machine *m = arg;
+    return m->store_role.flush(m->store_role.arg);
+}
+
 static void ear_applied(void *arg, uint64_t seq)
 {
     struct machine *m = arg;
@@ -298,13 +304,10 @@ static int ear_prune(void *arg, bool *more)
 static struct store_role ear(void *arg)
 {
     (void)arg;
-    return (struct store_role){opening,
-                               ear_create,
-                               ear_load,
-                               ear_replay,
-                               ear_apply,
-                               ear_applied,
-                               opening->store_role.prune == NULL ? NULL : ear_prune};
+    return (struct store_role){opening,     ear_create,
+                               ear_load,    ear_replay,
+                               ear_apply,   opening->store_role.flush == NULL ? NULL : ear_flush,
+                               ear_applied, opening->store_role.prune == NULL ? NULL : ear_prune};
 }
 
 /* ---- life and death ---- */

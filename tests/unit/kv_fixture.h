@@ -91,6 +91,7 @@ static inline void rig_apply(struct rig *r, uint32_t n, bool keep)
     rig_sql(r, "BEGIN IMMEDIATE");
     for (uint32_t i = r->applied; i < end; i++)
         assert_int_equal(r->role.apply(r->role.arg, &r->log[i]), SQLITE_OK);
+    assert_int_equal(r->role.flush(r->role.arg), SQLITE_OK);
     rig_sql(r, keep ? "COMMIT" : "ROLLBACK");
     if (!keep)
         return;

@@ -123,8 +123,8 @@ static inline int setup(void **state)
     f->id.role = ROLE_PARTICIPANT;
     f->id.node = 4;
     strcpy(f->id.name, "a1");
-    f->role = (struct store_role){&f->fake,   fake_create,  fake_load, fake_replay,
-                                  fake_apply, fake_applied, fake_prune};
+    f->role = (struct store_role){&f->fake,   fake_create, fake_load,    fake_replay,
+                                  fake_apply, NULL,        fake_applied, fake_prune};
     *state = f;
     return 0;
 }

@@ -209,13 +209,14 @@ static void an_empty_value_is_stored_as_a_value(void **state)
 {
     (void)state;
     struct kv_tables *tables;
-    struct kv_cell cell = {.key = bytes_of_text("k"), .live = true, .version = {.ts = 1}};
+    struct kv_row row = {.cell = {.key = bytes_of_text("k"), .live = true, .version = {.ts = 1}},
+                         .links = {.n = 1}};
     assert_int_equal(kv_tables_open(&tables, rig.db), SQLITE_OK);
-    assert_int_equal(kv_tables_put(tables, &cell), SQLITE_OK);
-    cell.live = false;
-    assert_int_equal(kv_tables_get(tables, bytes_of_text("k"), &cell), SQLITE_ROW);
-    assert_true(cell.live);
-    assert_int_equal(cell.value.len, 0);
+    assert_int_equal(kv_tables_insert(tables, &row), SQLITE_OK);
+    row.cell.live = false;
+    assert_int_equal(kv_tables_get(tables, bytes_of_text("k"), &row), SQLITE_ROW);
+    assert_true(row.cell.live);
+    assert_int_equal(row.cell.value.len, 0);
     kv_tables_close(tables);
 }
 
@@ -807,6 +808,9 @@ static void a_late_add_is_in_the_versions_after_it_and_not_before(void **state)
     rig_commit(&rig, &first, TS(15));
     rig_commit(&rig, &second, TS(12));
     at_every_stage(look_at_late_adds);
+    assert_string_equal(query("SELECT key, ts >> 16, until >> 16, value FROM kv_old ORDER BY 1, 2"),
+                        "fresh|15|20|1000\n"
+                        "n|10|12|5\nn|12|15|105\nn|15|20|1105\nn|20|30|1106\n");
 }
 
 static void look_at_tied_adds(void)
@@ -835,6 +839,60 @@ static void adds_of_one_timestamp_are_one_version(void **state)
     at_every_stage(look_at_tied_adds);
     assert_string_equal(query("SELECT ts >> 16, until >> 16, value, applies FROM kv_old"),
                         "10|20|11|2\n20|30|1111|4\n");
+}
+
+static int count_instruction(void *arg)
+{
+    ++*(uint32_t *)arg;
+    return 0;
+}
+
+#define MANY_ADDS 5040
+#define TOGETHER  7 /* of them are in flight at once, and commit in any order */
+
+/* Adds 2^0 to 2^6, again and again, so that a sum says which are in it; applied in runs of any
+ * length. */
+static void add_many(struct prng *prng)
+{
+    for (uint64_t group = 0; group < MANY_ADDS / TOGETHER; group++) {
+        struct txid txid[TOGETHER];
+        for (int i = 0; i < TOGETHER; i++) {
+            struct op add = op_add("n", 1 << i);
+            txid[i] = rig_txid(&rig, 1);
+            hlc_ts at = TS(1) + group * TOGETHER;
+            assert_int_equal(rig_prepare(&rig, &txid[i], at, &add, 1), ASSENT_OK);
+        }
+        for (uint64_t turn = prng_below(prng, TOGETHER), i = 0; i < TOGETHER; i++) {
+            uint64_t at = (turn + i * 3) % TOGETHER;
+            rig_commit(&rig, &txid[at], TS(1) + group * TOGETHER + at);
+        }
+        if (prng_below(prng, 4) == 0)
+            rig_apply(&rig, (uint32_t)prng_below(prng, 80), true);
+    }
+    rig_apply(&rig, UINT32_MAX, true);
+}
+
+static void a_version_far_back_is_found_in_few_steps(void **state)
+{
+    (void)state;
+    struct prng prng;
+    uint32_t instructions = 0, most = 0;
+    int64_t sum = 0;
+    prng_seed(&prng, 1);
+    add_many(&prng);
+    sqlite3_progress_handler(rig.db, 1, count_instruction, &instructions);
+    for (uint64_t i = 0; i < MANY_ADDS; i++) {
+        char text[24];
+        sum += 1 << i % TOGETHER;
+        snprintf(text, sizeof text, "%lld", (long long)sum);
+        instructions = 0;
+        expect_at(TS(1) + i, "n", text);
+        most = instructions > most ? instructions : most;
+    }
+    sqlite3_progress_handler(rig.db, 0, NULL, NULL);
+    assert_string_equal(query("SELECT count(*) FROM kv_old"), "5039\n");
+    if (most > 1500)
+        fail_msg("a read took %u instructions", most);
 }
 
 static void a_range_of_a_timestamp_goes_both_ways(void **state)
@@ -1086,6 +1144,7 @@ int main(void)
         KV_TEST(a_key_is_what_it_was_at_a_timestamp),
         KV_TEST(a_late_add_is_in_the_versions_after_it_and_not_before),
         KV_TEST(adds_of_one_timestamp_are_one_version),
+        KV_TEST(a_version_far_back_is_found_in_few_steps),
         KV_TEST(a_range_of_a_timestamp_goes_both_ways),
         KV_TEST(an_old_version_goes_when_its_successor_is_below_the_watermark),
         KV_TEST(a_version_that_outlives_its_deletion_does_not_come_back),

@@ -188,6 +188,8 @@ static bool apply_all(void)
     left = armed;
     for (uint32_t i = rig.applied; i < rig.n && rc == SQLITE_OK; i++)
         rc = rig.role.apply(rig.role.arg, &rig.log[i]);
+    if (rc == SQLITE_OK)
+        rc = rig.role.flush(rig.role.arg);
     armed = left;
     left = 0;
     if (rc == SQLITE_OK) {
@@ -421,7 +423,7 @@ static void damaged_rows_are_never_read(void **state)
     assert_false(load(0));
     rig_sql(&rig, "DELETE FROM prepared; DELETE FROM kv_prune");
     assert_false(load(0));
-    rig_sql(&rig, "INSERT INTO kv_prune VALUES (1, 0)");
+    rig_sql(&rig, "INSERT INTO kv_prune VALUES (1, 0, 0)");
     assert_true(load(0));
 }
 

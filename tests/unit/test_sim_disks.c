@@ -60,8 +60,8 @@ static void bench_init(struct bench *b, uint64_t seed)
     b->disks = disks_new(seed);
     b->disk = disks_disk(b->disks);
     b->id = (struct store_identity){.role = ROLE_PARTICIPANT, .node = 4, .name = "a1"};
-    b->role = (struct store_role){&b->fake,    fake_create,  fake_load, bench_replay,
-                                  bench_apply, fake_applied, NULL};
+    b->role = (struct store_role){&b->fake,    fake_create, fake_load,    bench_replay,
+                                  bench_apply, NULL,        fake_applied, NULL};
     assert_int_equal(log_store_create(b->disk, MACHINE, &b->id, &b->role, b->why, sizeof b->why),
                      ASSENT_OK);
 }
