@@ -1,17 +1,18 @@
 /* Invariants:
  *
  *   L1  tip = durable + the rows of the open batch; after a rollback tip = durable.
- *   L2  applied.seq <= durable.seq; the log table holds exactly the rows from applied.seq + 1 to
- *       tip.seq.
+ *   L2  applied.seq <= logged.seq <= durable.seq; the log table holds exactly the rows from
+ *       applied.seq + 1 to logged.seq, `pending` those from there to tip.seq.
  *   L3  a row's chain continues the chain of the row before; the first continues applied.chain.
  *   L4  nothing is acknowledged before it is durable in the tail: log_store_commit writes the batch
- *       there after SQLite's commit, which syncs nothing, and before it returns. What the tail is
- *       about to forget has been synced in SQLite's write-ahead log. So after any crash the rows
- *       that SQLite lost are in the tail, and an open puts them back.
+ *       there before it returns. What the tail is about to forget, the rows up to `older`, is in
+ * the database, in the tables or at least in the log, and synced in SQLite's write-ahead log. So
+ *       after any crash the rows that SQLite lacks are in the tail, and an open puts them back.
  *   L5  after a failed write or sync (`broken`) nothing is written any more, so nothing is retried.
  *
- * A job is undone by deleting its rows again, not by a SQLite savepoint: appending is the only
- * write of a batch, and the delete costs nothing unless a job fails. */
+ * As a rule a row is in the tables before the tail forgets it, and then it never is in the log: a
+ * batch writes nothing but the tail. The log takes rows that could not be applied in time, rows of
+ * a batch too large for the tail, and at a start those of the tail. */
 #include "runtime/log_store.h"
 
 #include <sqlite3.h>
@@ -24,20 +25,19 @@
 #include "runtime/store_file.h"
 #include "runtime/store_meta.h"
 #include "runtime/store_pages.h"
+#include "runtime/store_pending.h"
 #include "runtime/store_row.h"
 #include "runtime/store_tail.h"
 
-#define WAL_FRAMES_MAX     (8 * 1024 * 1024 / STORE_PAGES_BYTES)  /* then a checkpoint */
-#define CHECK_PAGES_MAX    (64 * 1024 * 1024 / STORE_PAGES_BYTES) /* all are read at open */
-#define WRITE_BACK_BATCHES 16                  /* since the last sync of the write-ahead log */
-#define APPLY_BYTES_MAX    (16u * 1024 * 1024) /* bodies in one apply transaction */
+#define WAL_FRAMES_MAX  (8 * 1024 * 1024 / STORE_PAGES_BYTES)  /* then a checkpoint */
+#define CHECK_PAGES_MAX (64 * 1024 * 1024 / STORE_PAGES_BYTES) /* all are read at open */
+#define APPLY_BYTES_MAX (16u * 1024 * 1024)                    /* bodies in one apply transaction */
 
 enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
     STMT_ROLLBACK,
     STMT_INSERT,
-    STMT_UNDO,
     STMT_SELECT,
     STMT_TRIM,
     STATEMENTS
@@ -49,7 +49,6 @@ static const char *const statement_sql[STATEMENTS] = {
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_INSERT] = "INSERT INTO log (" STORE_ROW_COLUMNS ")"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    [STMT_UNDO] = "DELETE FROM log WHERE seq > ?1",
     [STMT_SELECT] = "SELECT " STORE_ROW_COLUMNS " FROM log"
                     " WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [STMT_TRIM] = "DELETE FROM log WHERE seq <= ?1",
@@ -65,6 +64,9 @@ struct log_store {
     sqlite3_stmt *stmt[STATEMENTS];
     sqlite3_stmt *update_meta;
     struct store_position applied;
+    uint64_t logged; /* the last row that was put into the log, or is in the tables */
+    struct store_pending pending;
+    uint64_t older; /* the last row in the half of the tail that is written next */
     struct store_position durable;
     struct store_position tip;
     struct store_position savepoint;
@@ -75,7 +77,7 @@ struct log_store {
     bool full;         /* the open batch met a full disk: only a rollback is left */
     bool broken;       /* L5 */
     int wal_frames;    /* after the last commit */
-    int unsynced;      /* batches since the write-ahead log was synced */
+    bool unsynced;     /* the write-ahead log has what was not synced */
     int checkpoint_at; /* frames */
     hlc_ts pruned;     /* the watermark that the role has pruned up to */
     struct store_stats stats;
@@ -148,7 +150,7 @@ static assent_status checkpoint(struct log_store *s, int mode)
 {
     int frames = 0, done = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done);
-    s->behind = rc != SQLITE_OK || done < frames;
+    s->behind = (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) || done < frames;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         assent_status status = failed(s, rc, "checkpoint");
         s->full = false;
@@ -327,20 +329,23 @@ static int sync_wal(struct log_store *s)
     if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
         rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
     s->stats.syncs++;
-    s->unsynced = 0;
+    s->unsynced = false;
     return rc;
 }
 
 /* Writes the batch that store_tail_add noted, which ends at the tip. */
 static assent_status write_tail(struct log_store *s)
 {
-    bool turns = store_tail_needs_sync(&s->tail) && !MUTANT(WAL_NOT_SYNCED);
-    int rc = turns ? sync_wal(s) : SQLITE_OK;
+    bool turns = store_tail_turns(&s->tail);
+    bool leans = turns || !store_tail_fits(&s->tail); /* on what the database has */
+    int rc = leans && s->unsynced && !MUTANT(WAL_NOT_SYNCED) ? sync_wal(s) : SQLITE_OK;
     if (rc != SQLITE_OK) {
         failed(s, rc, "sync of the write-ahead log");
         s->broken = true;
         return ASSENT_STORAGE;
     }
+    if (turns)
+        s->older = s->durable.seq;
     int error = store_tail_write(&s->tail, &s->durable, &s->tip);
     s->stats.syncs++;
     if (error == 0 || MUTANT(WRITE_ERROR_IGNORED))
@@ -371,13 +376,18 @@ static int check_pages(struct log_store *s)
 static assent_status make_durable(struct log_store *s, char *why, size_t why_size)
 {
     int rc = sync_wal(s);
-    assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_PASSIVE)
+    /* Empties the write-ahead log: otherwise every start of a node that is killed before it
+     * applies anything would make it longer, by the rows that it puts back. */
+    sqlite3_busy_timeout(s->db, 0);
+    assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE)
                                            : failed(s, rc, "sync of the write-ahead log");
+    sqlite3_busy_timeout(s->db, STORE_FILE_BUSY_MS);
     if (status == ASSENT_OK && (rc = check_pages(s)) != SQLITE_OK)
         status = failed(s, rc, "check of all pages");
     if (status == ASSENT_OK) {
         store_tail_start(&s->tail);
         s->durable = s->tip;
+        s->logged = s->older = s->tip.seq;
         status = write_tail(s);
     }
     if (status != ASSENT_OK)
@@ -501,6 +511,7 @@ static void discard(struct log_store *s)
     sqlite3_close_v2(s->db);
     s->disk->close(s->disk->arg, s->index);
     store_tail_close(&s->tail);
+    store_pending_free(&s->pending);
     free(s);
 }
 
@@ -594,12 +605,7 @@ void log_store_release(struct log_store *s, bool keep)
         return;
     s->tip = s->savepoint;
     store_tail_undo(&s->tail, s->tail_savepoint);
-    if (s->full || s->broken)
-        return;
-    sqlite3_bind_int64(s->stmt[STMT_UNDO], 1, (sqlite3_int64)s->tip.seq);
-    int rc = run(s->stmt[STMT_UNDO]);
-    if (rc != SQLITE_OK)
-        failed(s, rc, "undo of a job"); /* the commit reports it */
+    store_pending_undo(&s->pending, s->tip.seq);
 }
 
 assent_status log_store_append(struct log_store *s, const struct record *record)
@@ -617,12 +623,28 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
                             .has_body = record->body != NULL,
                             .body = blob_bytes(record->body)};
     row.chain = store_row_chain(&s->tip, &row);
-    int rc = insert_row(s, &row);
-    if (rc != SQLITE_OK)
-        return failed(s, rc, "append");
+    store_pending_add(&s->pending, &row, record->body);
     require(store_row_advance(&s->tip, &row), "an incarnation not above the one before");
     store_tail_add(&s->tail, &row);
     return ASSENT_OK;
+}
+
+/* Puts the rows up to that one into the log, inside a transaction. */
+static int spill(struct log_store *s, uint64_t seq)
+{
+    int rc = SQLITE_OK;
+    for (uint64_t i = s->logged + 1; i <= seq && rc == SQLITE_OK; i++)
+        rc = insert_row(s, &store_pending_row(&s->pending, i)->row);
+    return rc;
+}
+
+/* The last row that must be in the database before the batch is written to the tail: what that
+ * forgets, and what does not fit into it. */
+static uint64_t must_be_logged(const struct log_store *s)
+{
+    if (!store_tail_fits(&s->tail))
+        return s->tip.seq;
+    return store_tail_turns(&s->tail) && s->older > s->logged ? s->older : s->logged;
 }
 
 assent_status log_store_commit(struct log_store *s)
@@ -630,8 +652,10 @@ assent_status log_store_commit(struct log_store *s)
     require(s->in_batch && !s->in_savepoint, "a commit outside a batch or inside a job");
     if (s->broken || !pages_fit(s))
         return ASSENT_STORAGE;
-    uint64_t rows = s->tip.seq - s->durable.seq;
-    int rc = s->full ? SQLITE_FULL : run(s->stmt[STMT_COMMIT]);
+    uint64_t rows = s->tip.seq - s->durable.seq, logged = must_be_logged(s);
+    int rc = s->full ? SQLITE_FULL : spill(s, logged);
+    if (rc == SQLITE_OK)
+        rc = run(s->stmt[STMT_COMMIT]);
     assent_status status = ASSENT_OK;
     if (rc != SQLITE_OK && !s->full)
         status = failed(s, rc, "commit");
@@ -641,6 +665,9 @@ assent_status log_store_commit(struct log_store *s)
     }
     if (status != ASSENT_OK)
         return status;
+    s->unsynced = s->unsynced || logged > s->logged;
+    s->logged = logged;
+    store_pending_drop_to(&s->pending, logged);
     if (rows > 0)
         status = write_tail(s);
     if (status != ASSENT_OK)
@@ -651,7 +678,6 @@ assent_status log_store_commit(struct log_store *s)
     s->durable = s->tip;
     s->stats.rows += rows;
     s->stats.batches++;
-    s->unsynced++;
     return ASSENT_OK;
 }
 
@@ -659,7 +685,7 @@ assent_status log_store_write_back(struct log_store *s)
 {
     if (s->broken)
         return ASSENT_STORAGE;
-    if (s->unsynced < WRITE_BACK_BATCHES || MUTANT(WAL_NOT_SYNCED))
+    if (!s->unsynced || !store_tail_turns_soon(&s->tail) || MUTANT(WAL_NOT_SYNCED))
         return ASSENT_OK;
     int rc = sync_wal(s);
     if (rc == SQLITE_OK)
@@ -687,6 +713,7 @@ void log_store_rollback(struct log_store *s)
         end_transaction(s);
     s->tip = s->durable;
     store_tail_undo(&s->tail, 0);
+    store_pending_undo(&s->pending, s->durable.seq);
     s->in_batch = false;
     s->in_savepoint = false;
     /* What a checkpoint takes out of the write-ahead log is room for the next batch. */
@@ -697,32 +724,49 @@ void log_store_rollback(struct log_store *s)
 
 /* ---- the tables ---- */
 
+static int apply_row(struct log_store *s, struct store_position *at, const struct store_row *row,
+                     const struct record *record)
+{
+    /* Verified when it was read at open, or made by this process: anything else means that the file
+     * changed underneath. */
+    if (store_row_fault(at, row) != NULL || !store_row_advance(at, row))
+        return SQLITE_CORRUPT;
+    return store_row_of_node(row->kind) ? SQLITE_OK : s->role.apply(s->role.arg, record);
+}
+
+/* Those that are in the log, up to row `last`. */
+static int apply_logged(struct log_store *s, uint64_t last, uint64_t last_bytes,
+                        struct store_position *at)
+{
+    sqlite3_stmt *stmt = s->stmt[STMT_SELECT];
+    int rc = SQLITE_OK;
+    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)at->seq);
+    sqlite3_bind_int64(stmt, 2, (sqlite3_int64)(last - at->seq));
+    while (rc == SQLITE_OK && at->bytes < last_bytes && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct store_row row;
+        store_row_read(stmt, &row);
+        struct record record = store_row_record(&row);
+        rc = apply_row(s, at, &row, &record);
+        blob_unref(record.body);
+    }
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 /* The next rows into the tables, up to the two limits; *at ends behind the last. */
 static int apply_rows(struct log_store *s, uint64_t rows, struct store_position *at)
 {
-    sqlite3_stmt *stmt = s->stmt[STMT_SELECT];
-    uint64_t last_bytes = at->bytes + APPLY_BYTES_MAX;
-    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)at->seq);
-    sqlite3_bind_int64(stmt, 2, rows > INT64_MAX ? -1 : (sqlite3_int64)rows);
+    uint64_t last = at->seq + rows, last_bytes = at->bytes + APPLY_BYTES_MAX;
     int rc = SQLITE_OK;
-    while (rc == SQLITE_OK && at->bytes < last_bytes && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct store_row row;
-        rc = SQLITE_OK;
-        store_row_read(stmt, &row);
-        /* Verified when it was read at open, or made by this process: anything else means that the
-         * file changed underneath. */
-        if (store_row_fault(at, &row) != NULL || !store_row_advance(at, &row)) {
-            rc = SQLITE_CORRUPT;
-        } else if (!store_row_of_node(row.kind)) {
-            struct record record = store_row_record(&row);
-            rc = s->role.apply(s->role.arg, &record);
-            blob_unref(record.body);
-        }
+    if (at->seq < s->logged)
+        rc = apply_logged(s, last < s->logged ? last : s->logged, last_bytes, at);
+    while (rc == SQLITE_OK && at->seq >= s->logged && at->seq < last && at->bytes < last_bytes) {
+        const struct store_pending_row *p = store_pending_row(&s->pending, at->seq + 1);
+        struct record record = {
+            .kind = p->row.kind, .txid = p->row.txid, .ts = p->row.ts, .body = p->body};
+        rc = apply_row(s, at, &p->row, &record);
     }
-    sqlite3_reset(stmt);
-    if (rc == SQLITE_DONE || rc == SQLITE_OK)
-        return at->seq > s->applied.seq ? SQLITE_OK : SQLITE_CORRUPT;
-    return rc;
+    return rc == SQLITE_OK && at->seq == s->applied.seq ? SQLITE_CORRUPT : rc;
 }
 
 /* The end of a transaction that acknowledges nothing: ASSENT_OK, or as if it had not been. */
@@ -750,7 +794,7 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
         rc = s->role.flush(s->role.arg);
     if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED))
         rc = store_meta_update(s->update_meta, &s->id, &at);
-    if (rc == SQLITE_OK && !MUTANT(POSITION_NOT_MOVED)) {
+    if (rc == SQLITE_OK && s->applied.seq < s->logged && !MUTANT(POSITION_NOT_MOVED)) {
         sqlite3_bind_int64(s->stmt[STMT_TRIM], 1, (sqlite3_int64)at.seq);
         rc = run(s->stmt[STMT_TRIM]);
     }
@@ -758,6 +802,10 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
     if (status != ASSENT_OK)
         return status;
     s->applied = at;
+    s->unsynced = true;
+    if (at.seq > s->logged)
+        s->logged = at.seq;
+    store_pending_drop_to(&s->pending, at.seq);
     s->role.applied(s->role.arg, at.seq);
     return ASSENT_OK;
 }
@@ -790,6 +838,11 @@ assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left
     return checkpoint_if_large(s, status);
 }
 
+bool log_store_apply_urgent(const struct log_store *s)
+{
+    return store_tail_turns_soon(&s->tail) && s->applied.seq < s->older;
+}
+
 bool log_store_prune_due(const struct log_store *s)
 {
     return s->role.prune != NULL && s->durable.node.watermark > s->pruned;
@@ -807,6 +860,7 @@ assent_status log_store_prune(struct log_store *s)
     if (rc == SQLITE_OK)
         rc = s->role.prune(s->role.arg, &more);
     assent_status status = commit_quietly(s, rc, "prune");
+    s->unsynced = true;
     if (status == ASSENT_OK && !more)
         s->pruned = watermark;
     return checkpoint_if_large(s, status);

@@ -91,8 +91,8 @@ void log_store_abandon(struct log_store *s);
 
 struct sqlite3 *log_store_db(struct log_store *s);
 
-/* A batch: begin, any number of rows, commit (one SQLite transaction, then the one sync, the
- * tail's). */
+/* A batch: begin, any number of rows, commit (the tail's one sync; what is read in a batch is read
+ * in one SQLite transaction). */
 assent_status log_store_begin(struct log_store *s);
 /* One job's rows: on failure only they are undone. */
 assent_status log_store_savepoint(struct log_store *s);
@@ -102,15 +102,17 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
 /* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
  * store goes on. ASSENT_STORAGE: unknown; the process must stop. */
 assent_status log_store_commit(struct log_store *s);
-/* With time to spare: syncs the write-ahead log if a good many batches have gone into it, so that
- * the batch at which the tail forgets its older half has little left to sync. ASSENT_STORAGE: as
- * for a commit. */
+/* With time to spare: syncs the write-ahead log if the tail is soon to forget its older half, so
+ * that the batch at which it does has little left to sync. ASSENT_STORAGE: as for a commit. */
 assent_status log_store_write_back(struct log_store *s);
 void log_store_rollback(struct log_store *s);
 
 /* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left
  * how many are still to apply. Checkpoints when the write-ahead log is large. */
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
+/* Whether rows should be applied now, whatever is queued: the tail is soon to forget some that are
+ * not in the tables, and a commit would have to put them into the log first. */
+bool log_store_apply_urgent(const struct log_store *s);
 /* Whether there may be something to prune, and one step of it, in a transaction of its own. On
  * ASSENT_DISK_FULL it was rolled back. */
 bool log_store_prune_due(const struct log_store *s);

@@ -184,12 +184,13 @@ static uint64_t apply_due_ms(const struct storage *s)
     return s->busy_at_ms + APPLY_IDLE_MS;
 }
 
-/* Holds the memory of what is not in the tables yet, and the write-ahead log, to their bounds,
- * whatever is queued. */
+/* Holds the memory of what is not in the tables yet, the tail and the write-ahead log to their
+ * bounds, whatever is queued. */
 static bool apply_backlog(struct storage *s)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
-    while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES)) {
+    while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES ||
+                                   log_store_apply_urgent(s->store))) {
         if (!apply_chunk(s, APPLY_CHUNK_ROWS))
             return false;
         rows = rows_waiting(s, &bytes);

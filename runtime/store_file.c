@@ -11,7 +11,6 @@
 #include "runtime/store_pages.h"
 
 /* How long the open waits for a reader's lock. */
-#define BUSY_MS 5000
 
 /* 8 bytes a frame, give or take: for a write-ahead log of 256 MiB, more than one batch ever needs.
  */
@@ -225,7 +224,7 @@ assent_status store_file_connect(const struct disk *disk, const struct store_pat
     if (rc == SQLITE_OK)
         rc = sqlite3_extended_result_codes(*db, 1);
     if (rc == SQLITE_OK)
-        rc = sqlite3_busy_timeout(*db, BUSY_MS);
+        rc = sqlite3_busy_timeout(*db, STORE_FILE_BUSY_MS);
     /* A refused database is left as it was found: its write-ahead log is evidence. */
     if (rc == SQLITE_OK)
         rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

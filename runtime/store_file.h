@@ -5,6 +5,9 @@
 
 #include "runtime/log_store.h"
 
+/* How long SQLite waits for another program that reads the database. */
+#define STORE_FILE_BUSY_MS 5000
+
 #define STORE_PATH_BYTES     1024
 #define STORE_APPLICATION_ID 0x41534e54 /* "ASNT" */
 #define STORE_FORMAT         2          /* user_version, and meta.format */

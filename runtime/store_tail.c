@@ -197,24 +197,24 @@ void store_tail_undo(struct store_tail *tail, size_t mark)
         tail->rows.len = mark;
 }
 
-static bool fits(const struct store_tail *tail)
+bool store_tail_fits(const struct store_tail *tail)
 {
     return tail->rows.len <= ROWS_BYTES_MAX;
 }
 
 static uint32_t entry_bytes(const struct store_tail *tail)
 {
-    return 2 * whole_blocks(HEADER_BYTES + (fits(tail) ? tail->rows.len : 0));
+    return 2 * whole_blocks(HEADER_BYTES + (store_tail_fits(tail) ? tail->rows.len : 0));
 }
 
-static bool half_is_full(const struct store_tail *tail)
+bool store_tail_turns(const struct store_tail *tail)
 {
     return tail->used + entry_bytes(tail) > STORE_TAIL_HALF_BYTES;
 }
 
-bool store_tail_needs_sync(const struct store_tail *tail)
+bool store_tail_turns_soon(const struct store_tail *tail)
 {
-    return !fits(tail) || half_is_full(tail);
+    return tail->used > STORE_TAIL_HALF_BYTES / 4 * 3;
 }
 
 /* One copy, padded, at the end of `out`. */
@@ -222,12 +222,12 @@ static void copy_write(struct store_tail *tail, const struct store_position *bef
                        const struct store_position *after)
 {
     static const uint8_t padding[STORE_TAIL_BLOCK];
-    struct bytes rows = bytes_of(tail->rows.data, fits(tail) ? tail->rows.len : 0);
+    struct bytes rows = bytes_of(tail->rows.data, store_tail_fits(tail) ? tail->rows.len : 0);
     struct writer *w = &tail->out;
     size_t start = w->len;
     writer_raw(w, magic, sizeof magic);
     writer_u32(w, (uint32_t)rows.len);
-    writer_u32(w, fits(tail) ? FLAG_ROWS : 0);
+    writer_u32(w, store_tail_fits(tail) ? FLAG_ROWS : 0);
     writer_u64(w, before->seq);
     writer_raw(w, before->chain.b, HASH_BYTES);
     writer_u64(w, after->seq);
@@ -242,7 +242,7 @@ static void copy_write(struct store_tail *tail, const struct store_position *bef
 int store_tail_write(struct store_tail *tail, const struct store_position *before,
                      const struct store_position *after)
 {
-    if (half_is_full(tail)) {
+    if (store_tail_turns(tail)) {
         tail->half = 1 - tail->half;
         tail->used = 0;
     }

@@ -1,6 +1,6 @@
 /* The tail: a second file beside the database that holds the end of the log, each batch twice
- * (docs/disk-format.md). Writing it is the one sync of a commit; SQLite's write-ahead log is synced
- * only when the tail is about to forget the rows that it may still lack.
+ * (docs/disk-format.md). Writing it is the one write and sync of a commit; the rows go to the
+ * database later, and its write-ahead log is synced only when the tail is about to forget them.
  *
  * Two halves are written in turn, each from its start. An entry is one batch: where the log stood
  * before and after it, and its rows. Its two copies lie in blocks of their own, so that neither a
@@ -64,8 +64,12 @@ void store_tail_add(struct store_tail *tail, const struct store_row *row);
 size_t store_tail_mark(const struct store_tail *tail);
 /* Back to where store_tail_mark was taken; 0: the batch is empty again. */
 void store_tail_undo(struct store_tail *tail, size_t mark);
-/* Whether the database must be synced, the open batch included, before store_tail_write. */
-bool store_tail_needs_sync(const struct store_tail *tail);
+/* Whether an entry can hold the rows of the open batch. */
+bool store_tail_fits(const struct store_tail *tail);
+/* Whether store_tail_write will go on in the other half, and forget what that holds. */
+bool store_tail_turns(const struct store_tail *tail);
+/* Whether little room is left before that. */
+bool store_tail_turns_soon(const struct store_tail *tail);
 /* Writes the open batch and ends it; durable when it returns. 0 or an errno. */
 int store_tail_write(struct store_tail *tail, const struct store_position *before,
                      const struct store_position *after);

@@ -214,7 +214,7 @@ static void power_lost_in_a_checkpoint_loses_nothing_acknowledged(void **state)
         uint64_t left;
         bench_init(&b, 7000 + n);
         assert_int_equal(bench_open(&b), ASSENT_OK);
-        for (int i = 0; i < 9; i++)
+        for (int i = 0; i < 20; i++)
             assert_int_equal(commit_rows_of(&b, 16, BIG_ROW_BYTES), ASSENT_OK);
         uint64_t before = disks_find(b.disks, DATABASE)->size;
         disks_arm(b.disks, MACHINE, DISKS_FAULT_POWER, n);

@@ -11,6 +11,9 @@
 
 #include "runtime/storage.h"
 
+/* Bytes of a row that the tail cannot take, so that its commit needs room in the database. */
+#define TOO_LARGE (1024 * 1024)
+
 struct job {
     struct storage_job base;
     struct bench *bench;
@@ -206,7 +209,7 @@ static void on_a_full_disk_what_may_be_refused_makes_room_for_the_rest(void **st
     create_and_open(f);
     limit_pages(f, 2);
     struct job job[4] = {job_of(&b, 1), job_of(&b, 77), reader_of_bench(&b), job_of(&b, 2)};
-    job[1].bytes = 100000;
+    job[1].bytes = TOO_LARGE;
     job[1].base.refusable = true;
     assert_true(run_batch(f, job, 4, &full));
     assert_true(full);
@@ -231,7 +234,7 @@ static void on_a_full_disk_what_may_not_be_refused_is_kept_and_reads_are_served(
     create_and_open(f);
     limit_pages(f, 2);
     struct job job[3] = {job_of(&b, 1), reader_of_bench(&b), job_of(&b, 2)};
-    job[0].bytes = 100000;
+    job[0].bytes = TOO_LARGE;
     assert_true(run_batch(f, job, 3, &full));
     assert_true(full);
     assert_true(storage_job_kept(&job[0].base));
@@ -472,8 +475,8 @@ static void kept_jobs_become_durable_in_order_once_there_is_room(void **state)
     struct job after = job_of(&b, 3);
     limit.pages = 2;
     lift.pages = -1;
-    large.bytes = 100000;
-    refusable.bytes = 100000;
+    large.bytes = TOO_LARGE;
+    refusable.bytes = TOO_LARGE;
     refusable.base.refusable = true;
     submit(&b, &limit);
     poll_until(&b, 1);
@@ -516,7 +519,7 @@ static void more_kept_jobs_than_one_batch_holds_stay_in_order(void **state)
     /* The first job keeps all others back, through a few tries. */
     for (int i = 0; i < jobs; i++) {
         job[i] = job_of(&b, (uint64_t)i + 1);
-        job[i].bytes = i == 0 ? 100000 : 1;
+        job[i].bytes = i == 0 ? TOO_LARGE : 1;
     }
     job[0].lift_at = 6;
     for (int i = 0; i < jobs; i++)
@@ -561,7 +564,7 @@ static void stopping_on_a_full_disk_gives_kept_jobs_back_as_not_durable(void **s
     bench_start(&b, *state);
     struct job limit = reader_of_bench(&b), large = job_of(&b, 1);
     limit.pages = 2;
-    large.bytes = 100000;
+    large.bytes = TOO_LARGE;
     submit(&b, &limit);
     submit(&b, &large);
     storage_stop(b.storage);
