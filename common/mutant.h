@@ -96,6 +96,7 @@
     X(POSITION_NOT_MOVED, "the log is replayed over tables that have it already")                  \
     X(TAIL_NOT_WRITTEN, "a commit waits for nothing durable")                                      \
     X(WAL_NOT_SYNCED, "the tail forgets what is not synced elsewhere")                             \
+    X(TAIL_FORGETS, "the tail forgets rows that were not applied yet")                             \
     X(TAIL_NOT_RESTORED, "rows that only the tail has are not put back")                           \
     X(WRITE_ERROR_IGNORED, "a failed write of the tail counts as a success")                       \
     X(DISK_FULL_IS_OK, "jobs that a full disk has refused are reported as done")                   \

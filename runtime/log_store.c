@@ -644,7 +644,8 @@ static uint64_t must_be_logged(const struct log_store *s)
 {
     if (!store_tail_fits(&s->tail))
         return s->tip.seq;
-    return store_tail_turns(&s->tail) && s->older > s->logged ? s->older : s->logged;
+    bool turns = store_tail_turns(&s->tail) && !MUTANT(TAIL_FORGETS);
+    return turns && s->older > s->logged ? s->older : s->logged;
 }
 
 assent_status log_store_commit(struct log_store *s)

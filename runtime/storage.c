@@ -27,6 +27,7 @@
 #define APPLY_IDLE_ROWS     1000 /* worth a transaction as soon as nothing is queued */
 #define APPLY_IDLE_BYTES    (4u * 1024 * 1024)
 #define APPLY_IDLE_MS       200 /* after the last batch, any row is */
+#define APPLY_URGENT_ROWS   512 /* of which the tail forgets some; fewer go into the log faster */
 #define APPLY_WAITING_ROWS  50000
 #define APPLY_WAITING_BYTES (64u * 1024 * 1024) /* memory that holds what the tables lack */
 
@@ -189,8 +190,9 @@ static uint64_t apply_due_ms(const struct storage *s)
 static bool apply_backlog(struct storage *s)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
-    while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES ||
-                                   log_store_apply_urgent(s->store))) {
+    while (s->retry_at_ms == 0 &&
+           (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES ||
+            (rows >= APPLY_URGENT_ROWS && log_store_apply_urgent(s->store)))) {
         if (!apply_chunk(s, APPLY_CHUNK_ROWS))
             return false;
         rows = rows_waiting(s, &bytes);
