@@ -40,40 +40,53 @@ void chaos_sleep_us(uint64_t us)
 
 /* ---- making the cluster ---- */
 
-static bool port_is_free(int port)
+/* Bound to the port, or -1. */
+static int port_take(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool good = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
     if (fd >= 0)
         close(fd);
-    return good;
+    return -1;
 }
 
-/* The first of n free ports in a row. It begins somewhere else each time, as runs may be started at
- * once and nobody holds a port before a node listens there. */
-static int free_ports(int n)
+static bool ports_are_free(int base, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int fd = port_take(base + i);
+        if (fd < 0)
+            return false;
+        close(fd);
+    }
+    return true;
+}
+
+/* The first of n free ports in a row. Nobody holds them before the nodes listen, and runs may be
+ * started at once: so the port behind them is held, as *guard. Of two rows that overlap one has the
+ * other's guard in it, and that was taken before the row was looked at. */
+static int free_ports(int n, int *guard)
 {
     struct prng prng;
+    int base = PORT_FIRST;
     prng_seed(&prng, (uint64_t)getpid() << 32 ^ chaos_now_us());
-    int base = PORT_FIRST + (int)prng_below(&prng, (uint64_t)(PORT_LAST - PORT_FIRST - n));
     for (int tries = 0; tries < PORT_TRIES; tries++) {
-        int good = 0;
-        while (good < n && port_is_free(base + good))
-            good++;
-        if (good == n)
+        base = PORT_FIRST + (int)prng_below(&prng, (uint64_t)(PORT_LAST - PORT_FIRST - n));
+        *guard = port_take(base + n);
+        if (*guard >= 0 && ports_are_free(base, n))
             break;
-        base += good + 1;
-        if (base + n > PORT_LAST)
-            base = PORT_FIRST;
+        if (*guard >= 0)
+            close(*guard);
+        *guard = -1;
     }
     return base;
 }
 
 /* Keys, databases and a first cluster file, by the command that users have for it. */
-static bool init_cluster(const struct site *s)
+static bool init_cluster(struct site *s)
 {
     const struct scenario *c = s->scenario;
     char program[4096], names[SCENARIO_DATACENTERS_MAX * (NAME_BYTES_MAX + 1) + 1] = "";
@@ -89,7 +102,7 @@ static bool init_cluster(const struct site *s)
                                 c->datacenter[i]);
     snprintf(coordinators, sizeof coordinators, "%d", c->coordinators);
     snprintf(participants, sizeof participants, "%d", c->participants);
-    snprintf(port, sizeof port, "%d", free_ports(nodes));
+    snprintf(port, sizeof port, "%d", free_ports(nodes, &s->port_guard));
     snprintf(dir, sizeof dir, "%s", s->dir);
     char *argv[] = {
         program,      (char[]){"init"},           dir,          (char[]){"--datacenters"},
@@ -199,6 +212,7 @@ struct site *site_open(const struct scenario *scenario, const char *dir)
 {
     struct site *s = xcalloc(1, sizeof *s);
     s->scenario = scenario;
+    s->port_guard = -1;
     snprintf(s->dir, sizeof s->dir, "%s", dir);
     if (init_cluster(s) && settle_cluster(s) && open_links(s) && start_nodes(s))
         return s;
@@ -238,6 +252,8 @@ void site_free(struct site *s)
         if (s->clock[i] != NULL)
             munmap((void *)(uintptr_t)s->clock[i], sizeof(int64_t));
     cluster_free(s->cluster);
+    if (s->port_guard >= 0)
+        close(s->port_guard);
     free(s);
 }
 

@@ -21,6 +21,7 @@ struct site {
     struct process process[SITE_NODES_MAX]; /* in the order of cluster->node */
     _Atomic int64_t *clock[SITE_NODES_MAX]; /* us ahead of the true clock, mapped by the node too */
     _Atomic uint32_t lost;                  /* mask of datacenters that never come back */
+    int port_guard;                         /* holds the port behind those of the nodes; -1: none */
     bool ended_badly; /* a node ended by itself where no fault made it: nemesis.h notices */
 };
 

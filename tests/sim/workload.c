@@ -570,7 +570,7 @@ static hlc_ts some_snapshot(struct worker *w)
 {
     hlc_ts now = client_now(&w->client);
     if (sim_one_in(w->all->sim, 3)) /* clocks differ, and so this is asked for */
-        return now + hlc_from_ms(sim_below(w->all->sim, sim_one_in(w->all->sim, 3) ? 4000 : 500));
+        return now + hlc_from_ms(sim_below(w->all->sim, sim_one_in(w->all->sim, 2) ? 4000 : 500));
     uint64_t most_ms = sim_one_in(w->all->sim, 6) ? 2 * w->all->cluster->retention_ms : 2000;
     uint64_t back_ms = sim_one_in(w->all->sim, 3) ? 0 : sim_below(w->all->sim, most_ms);
     return now - hlc_from_ms(back_ms);
@@ -711,9 +711,12 @@ static void watch(struct worker *w)
     }
     op.key = bytes_of(key.text, key.len);
     uint64_t most_us = sim_one_in(all->sim, 3) ? timeout_us(w) : 200000;
-    client_read(&w->client, cluster_place(all->cluster, op.key), ops_encode(&op, 1),
-                &(struct client_reading){.watch = w->watch}, 1000 + sim_below(all->sim, most_us),
-                on_watched, w);
+    /* now and then at whatever replica, with a cursor of another one */
+    struct client_reading reading = {
+        .watch = w->watch,
+        .replica = sim_one_in(all->sim, 4) ? 1 + (int)sim_below(all->sim, REPLICAS_MAX) : 0};
+    client_read(&w->client, cluster_place(all->cluster, op.key), ops_encode(&op, 1), &reading,
+                1000 + sim_below(all->sim, most_us), on_watched, w);
 }
 
 static void snapshot_account(struct worker *w);
