@@ -17,7 +17,7 @@ BUILD   := build/$(VARIANT)
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
             libedit-dev
-TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium
+TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium valgrind
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
@@ -61,7 +61,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers bench-levels latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers bench-levels bench-quick latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -198,6 +198,10 @@ LEVELS_OBJECTS := $(BUILD)/bench/levels.o $(BUILD)/bench/closed_loop.o
 $(BUILD)/bench-levels: $(LEVELS_OBJECTS) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+bench-quick: tests ## instructions of a fixed simulated load, beside the stored figure
+	@$(MAKE) --no-print-directory deps-test
+	bench/quick $(BUILD)
 
 bench-levels: all $(BUILD)/bench-levels ## ratios of strong reads, hot counters, many versions; SECONDS=10 PARTS="1 2 3"
 	$(BUILD)/bench-levels $(if $(SECONDS),--seconds $(SECONDS)) $(PARTS)

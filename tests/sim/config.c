@@ -70,6 +70,28 @@ void sim_config_draw(struct sim_config *c, uint64_t seed, int scale)
         c->in_doubt_ms = (uint32_t)between(p, 5, 200);
 }
 
+void sim_config_calm(struct sim_config *c)
+{
+    *c = (struct sim_config){.coordinators = 1,
+                             .participants = 2,
+                             .datacenters = 1,
+                             .coded = true,
+                             .sync_us = 100,
+                             .in_doubt_ms = IN_DOUBT_TIMEOUT_MS,
+                             .txid_skew_ms = 1000,
+                             .retention_ms = 4000,
+                             .duration_us = 400000};
+    c->workload = (struct workload_config){.clients = WORKLOAD_CLIENTS_MAX,
+                                           .accounts = WORKLOAD_KEYS_MAX,
+                                           .lists = 1,
+                                           .registers = 1,
+                                           .counters = 1,
+                                           .timeout_us = 10000000,
+                                           .prefixes = 2,
+                                           .prefix = {"p1/", "p2/"}};
+    c->workload.weight[WORK_TRANSFER] = 1;
+}
+
 /* ---- the cluster file ---- */
 
 static void add_nodes(struct cluster *cluster, const struct sim_config *c)

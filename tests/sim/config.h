@@ -37,6 +37,9 @@ struct sim_config {
 
 /* Everything from the seed. `scale` 1 is a small run, larger ones longer. */
 void sim_config_draw(struct sim_config *c, uint64_t seed, int scale);
+/* The same for everybody, for counting instructions: transfers over two participants, one
+ * coordinator, messages as bytes, no faults. */
+void sim_config_calm(struct sim_config *c);
 /* The cluster file, parsed. Never NULL. */
 struct cluster *sim_config_cluster(const struct sim_config *c);
 /* One line. */

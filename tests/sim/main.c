@@ -3,6 +3,7 @@
  *     sim --seeds N [--from SEED] [--scale S] [--jobs J] [--quiet]
  *     sim --seed SEED [--scale S]          the same run again, with its whole trace
  *     sim --worlds [--jobs J]              all crashes of small worlds
+ *     sim --calm                           a fixed load without faults, for counting instructions
  *     sim --list-mutants, sim --mutant NAME ...    with a planted bug, in a build that has them */
 #include <argp.h>
 #include <signal.h>
@@ -20,6 +21,7 @@ struct options {
     uint64_t seeds, from, seed;
     bool one;
     bool worlds;
+    bool calm;
     int scale;
     int jobs;
     int seconds; /* 0: as long as it takes */
@@ -32,6 +34,7 @@ static const struct argp_option argp_options[] = {
     {"from", 'f', "SEED", 0, "The first of them (default 1)", 0},
     {"seed", 's', "SEED", 0, "Run this one, with its whole trace", 0},
     {"worlds", 'w', NULL, 0, "Every crash of small worlds, singly and in pairs", 0},
+    {"calm", 'c', NULL, 0, "A fixed load without faults", 0},
     {"scale", 'S', "S", 0, "Runs last S times as long", 0},
     {"jobs", 'j', "J", 0, "Processes (default: one a processor)", 0},
     {"seconds", 't', "T", 0, "Begin no more seeds after so long", 0},
@@ -58,6 +61,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'w':
         o->worlds = true;
+        return 0;
+    case 'c':
+        o->calm = true;
         return 0;
     case 'S':
         o->scale = atoi(arg);
@@ -275,6 +281,18 @@ static int run_one(const struct options *o)
     return r.failed;
 }
 
+static int run_the_calm(void)
+{
+    struct run_result r;
+    run_calm(&r);
+    if (r.failed)
+        fprintf(stderr, "%s: %s\n", r.check, r.failure);
+    printf("%llu committed of %llu transactions, %llu messages, %.3f s simulated\n",
+           (unsigned long long)r.oracle.committed, (unsigned long long)r.oracle.transactions,
+           (unsigned long long)r.messages, (double)r.simulated_us / 1e6);
+    return r.failed;
+}
+
 static void summary(const struct totals *t, double began)
 {
     int kinds = 0;
@@ -312,6 +330,8 @@ int main(int argc, char **argv)
         return 64;
     if (o.one)
         return run_one(&o);
+    if (o.calm)
+        return run_the_calm();
     if (o.worlds)
         return run_worlds(&o);
     struct totals t = {0};

@@ -203,11 +203,9 @@ static void ask_again(struct run *r)
         sim_fail(&r->sim, "I9", "the questions at the end do not end");
 }
 
-void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_result *result)
+/* Of a simulation and a configuration that are there; frees the run. */
+static void run_all(struct run *r, unsigned recent, struct run_result *result)
 {
-    struct run *r = xcalloc(1, sizeof *r);
-    sim_init(&r->sim, seed, out);
-    sim_config_draw(&r->config, seed, scale);
     sim_config_say(&r->config, &r->sim);
     begin(r);
     nemesis_start(r->nemesis);
@@ -239,4 +237,20 @@ void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_r
         sim_show_recent(&r->sim, stderr, recent);
     end(r);
     free(r);
+}
+
+void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_result *result)
+{
+    struct run *r = xcalloc(1, sizeof *r);
+    sim_init(&r->sim, seed, out);
+    sim_config_draw(&r->config, seed, scale);
+    run_all(r, recent, result);
+}
+
+void run_calm(struct run_result *result)
+{
+    struct run *r = xcalloc(1, sizeof *r);
+    sim_init(&r->sim, 1, NULL);
+    sim_config_calm(&r->config);
+    run_all(r, 0, result);
 }

@@ -21,5 +21,7 @@ struct run_result {
 /* `out`: the whole trace goes there, or NULL. On failure the last `recent` lines of the trace go to
  * stderr. */
 void run_seed(uint64_t seed, int scale, FILE *out, unsigned recent, struct run_result *result);
+/* The run of sim_config_calm. */
+void run_calm(struct run_result *result);
 
 #endif
