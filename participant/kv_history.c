@@ -32,6 +32,7 @@ struct line {
     struct bytes key;
     struct kv_row row;
     bool has_row;
+    int64_t before; /* the id of the version before the first; 0: none that is known */
     struct piece *piece;
     size_t n, room;
 };
@@ -95,11 +96,10 @@ static void write_in_order(struct line *line, const struct kv_write *write)
 /* Reads versions back until the first is not after `ts`, or nothing more is known. */
 static int line_reach(struct kv_tables *t, struct line *line, hlc_ts ts)
 {
-    while (piece_ts(&line->piece[0]) > ts) {
-        const struct kv_old *first = &line->piece[0].old;
-        int64_t id = first->id == 0 ? line->row.links.id[0] : first->links.id[0];
+    while (line->before != 0 && piece_ts(&line->piece[0]) > ts) {
         struct kv_old old;
-        int rc = id == 0 ? SQLITE_DONE : kv_tables_old_get(t, line->key, id, &old);
+        int rc = kv_tables_old_get(t, line->key, line->before, &old);
+        line->before = rc == SQLITE_ROW ? old.links.id[0] : 0;
         if (rc != SQLITE_ROW)
             return rc == SQLITE_DONE ? SQLITE_OK : rc;
         if (old.cell.version.ts >= piece_ts(&line->piece[0]))
@@ -229,6 +229,7 @@ int kv_history_write(struct kv_tables *t, const struct kv_write *first)
     line.has_row = rc == SQLITE_ROW;
     if (line.has_row) {
         line_insert(&line, 0)->old.cell = line.row.cell;
+        line.before = line.row.links.id[0];
     } else if (rc == SQLITE_DONE) {
         line.row = (struct kv_row){.links = {.n = 1}};
         rc = SQLITE_ROW;

@@ -639,9 +639,11 @@ static int spill(struct log_store *s, uint64_t seq)
 }
 
 /* The last row that must be in the database before the batch is written to the tail: what that
- * forgets, and what does not fit into it. */
+ * forgets, and what does not fit into it. A batch without rows is not written. */
 static uint64_t must_be_logged(const struct log_store *s)
 {
+    if (s->tip.seq == s->durable.seq)
+        return s->logged;
     if (!store_tail_fits(&s->tail))
         return s->tip.seq;
     bool turns = store_tail_turns(&s->tail) && !MUTANT(TAIL_FORGETS);

@@ -813,6 +813,36 @@ static void a_late_add_is_in_the_versions_after_it_and_not_before(void **state)
                         "n|10|12|5\nn|12|15|105\nn|15|20|1105\nn|20|30|1106\n");
 }
 
+static void look_at_adds_before_the_first(void)
+{
+    expect_at(TS(11), "n", "-");
+    expect_at(TS(12), "n", "100");
+    expect_at(TS(15), "n", "1100");
+    expect_at(TS(20), "n", "1101");
+    expect_at(TS(30), "n", "1111");
+}
+
+/* The second of them comes before a version that is in no table yet, of a key that has some. */
+static void late_adds_that_are_applied_together_may_all_be_before_the_first_version(void **state)
+{
+    (void)state;
+    struct op one = op_add("n", 1), ten = op_add("n", 10);
+    struct op thousand = op_add("n", 1000), hundred = op_add("n", 100);
+    struct txid first = rig_txid(&rig, 1), second = rig_txid(&rig, 1);
+    assert_int_equal(rig_prepare(&rig, &first, TS(14), &thousand, 1), ASSENT_OK);
+    assert_int_equal(rig_prepare(&rig, &second, TS(11), &hundred, 1), ASSENT_OK);
+    rig_write(&rig, TS(20), &one, 1);
+    rig_write(&rig, TS(30), &ten, 1);
+    rig_apply(&rig, UINT32_MAX, true);
+    rig_commit(&rig, &first, TS(15));
+    rig_commit(&rig, &second, TS(12));
+    look_at_adds_before_the_first();
+    rig_apply(&rig, UINT32_MAX, true);
+    look_at_adds_before_the_first();
+    assert_string_equal(query("SELECT ts >> 16, until >> 16, value FROM kv_old ORDER BY 1"),
+                        "12|15|100\n15|20|1100\n20|30|1101\n");
+}
+
 static void look_at_tied_adds(void)
 {
     expect_at(TS(9), "n", "-");
@@ -1143,6 +1173,7 @@ int main(void)
         KV_TEST(what_is_older_than_the_watermark_is_pruned_in_steps),
         KV_TEST(a_key_is_what_it_was_at_a_timestamp),
         KV_TEST(a_late_add_is_in_the_versions_after_it_and_not_before),
+        KV_TEST(late_adds_that_are_applied_together_may_all_be_before_the_first_version),
         KV_TEST(adds_of_one_timestamp_are_one_version),
         KV_TEST(a_version_far_back_is_found_in_few_steps),
         KV_TEST(a_range_of_a_timestamp_goes_both_ways),

@@ -17,7 +17,7 @@ struct scene {
     const char *name;
     int keys;
     bool only_adds;
-    int64_t start; /* value of every counter */
+    int64_t start; /* value of every counter; 0: they are not there yet */
     int64_t delta; /* of an add, at most */
     int steps;
 };
@@ -331,7 +331,7 @@ static void step_decide(struct model *m)
         t->fate = FATE_ABORTED;
         rig_abort(&m->rig, &t->txid);
     } else {
-        model_commit(m, t, t->prepare_ts + below(m, 20));
+        model_commit(m, t, t->prepare_ts + below(m, 40));
         rig_commit(&m->rig, &t->txid, t->commit_ts);
     }
 }
@@ -575,7 +575,7 @@ static void run_seed(const struct scene *scene, uint64_t seed, struct seen *seen
     m->seed = seed;
     prng_seed(&m->prng, seed);
     rig_open(&m->rig);
-    for (int key = 0; key < scene->keys && scene->only_adds; key++) {
+    for (int key = 0; key < scene->keys && scene->start != 0; key++) {
         struct txn *t = &m->txn[m->txns++];
         *t = (struct txn){.txid = rig_txid(&m->rig, 1), .n = 1, .key = {key}};
         t->op[0] = op_put(key_names[key], number_text(scene->start, m->start));
@@ -627,6 +627,13 @@ static void no_order_of_decisions_takes_a_hot_counter_past_a_bound(void **state)
     run_scene(&scene, 60);
 }
 
+static void late_adds_to_counters_that_were_never_put_equal_the_model(void **state)
+{
+    (void)state;
+    static const struct scene scene = {"fresh", 3, true, 0, 6, 35};
+    run_scene(&scene, 300);
+}
+
 static void no_order_of_decisions_takes_a_counter_past_64_bits(void **state)
 {
     (void)state;
@@ -641,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_history_with_restarts_equals_the_model),
         cmocka_unit_test(no_order_of_decisions_takes_a_hot_counter_past_a_bound),
+        cmocka_unit_test(late_adds_to_counters_that_were_never_put_equal_the_model),
         cmocka_unit_test(no_order_of_decisions_takes_a_counter_past_64_bits),
     };
     return cmocka_run_group_tests_name("kv_store_model", tests, NULL, NULL);

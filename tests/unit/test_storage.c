@@ -251,6 +251,34 @@ static void on_a_full_disk_what_may_not_be_refused_is_kept_and_reads_are_served(
     assert_replayed(f, 1, 2);
 }
 
+/* The next batch that writes would need room for what the tail is about to forget. */
+static void reads_are_served_while_the_tail_has_no_room_to_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct bench b = {.f = f};
+    bool full = false;
+    uint64_t rows = 0;
+    create_and_open(f);
+    limit_pages(f, 2);
+    while (!full) {
+        struct job job = job_of(&b, rows + 1);
+        job.base.refusable = true;
+        assert_true(run_batch(f, &job, 1, &full));
+        rows += job.base.status == ASSENT_OK;
+        assert_true(rows < SEEN_MAX);
+        struct job reader = reader_of_bench(&b);
+        assert_true(run_batch(f, &reader, 1, &full));
+        assert_int_equal(reader.base.status, ASSENT_OK);
+    }
+    struct job job[3] = {job_of(&b, rows + 1), reader_of_bench(&b), job_of(&b, rows + 2)};
+    assert_true(run_batch(f, job, 3, &full));
+    assert_true(storage_job_kept(&job[0].base) && storage_job_kept(&job[2].base));
+    assert_int_equal(job[1].base.status, ASSENT_OK);
+    crash_copy(f);
+    assert_int_equal(open_in(f, f->copy), ASSENT_OK);
+    assert_replayed(f, 1, rows);
+}
+
 static void while_the_disk_is_full_refusable_jobs_fail_without_a_try(void **state)
 {
     struct fixture *f = *state;
@@ -654,6 +682,7 @@ int main(void)
         STORE_TEST(a_job_that_fails_by_its_own_fault_fails_alone),
         STORE_TEST(on_a_full_disk_what_may_be_refused_makes_room_for_the_rest),
         STORE_TEST(on_a_full_disk_what_may_not_be_refused_is_kept_and_reads_are_served),
+        STORE_TEST(reads_are_served_while_the_tail_has_no_room_to_turn),
         STORE_TEST(while_the_disk_is_full_refusable_jobs_fail_without_a_try),
         STORE_TEST(jobs_are_done_in_the_order_of_their_submission),
         STORE_TEST(queued_jobs_share_one_sync),
