@@ -264,7 +264,7 @@ start_all_others
 txn put dc1/last 1
 kill9 dc1-p
 start dc1-p
-ok 'a start after kill -9 replays rows' eventually logged dc1-p '"daemon.recovered".*"incarnation":[3-9],"rows":[1-9][0-9]*,"restored":0,"replayed":[0-9]+'
+ok 'a start after kill -9 replays rows' eventually logged dc1-p '"daemon.recovered".*"incarnation":[3-9],"rows":[1-9][0-9]*,"restored":[0-9]+,"replayed":[0-9]+'
 connected
 is 'and has what was committed' "$(value_of dc1/last)" 1
 stop_all
