@@ -218,6 +218,15 @@ static bool system_failed(int rc)
     return (rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_DATA;
 }
 
+static assent_status refuse_kind(const char *path, const struct store_row *row, char *why,
+                                 size_t why_size)
+{
+    return store_file_refuse(ASSENT_FOREIGN, why, why_size,
+                             "%.200s: row %llu has kind %llu, which this program does not know: "
+                             "use the newer program that wrote it",
+                             path, (unsigned long long)row->seq, (unsigned long long)row->kind);
+}
+
 /* Reads the whole log once, before anything is believed: L3, and the tail where both have a row. */
 static assent_status verify(struct log_store *s, char *why, size_t why_size)
 {
@@ -240,11 +249,7 @@ static assent_status verify(struct log_store *s, char *why, size_t why_size)
             status = damaged(s, why, why_size, "the log is whole up to row %llu; at row %llu %s",
                              (unsigned long long)whole, (unsigned long long)row.seq, fault);
         else if (!record_kind_known(row.kind))
-            status = store_file_refuse(
-                ASSENT_FOREIGN, why, why_size,
-                "%.200s: row %llu has kind %llu, which this program does not "
-                "know: use the newer program that wrote it",
-                s->paths.db, (unsigned long long)row.seq, (unsigned long long)row.kind);
+            status = refuse_kind(s->paths.db, &row, why, why_size);
     }
     int rc = sqlite3_reset(stmt);
     if (status == ASSENT_OK && system_failed(rc))
@@ -274,9 +279,10 @@ static int insert_row(struct log_store *s, const struct store_row *row)
     return rc;
 }
 
-/* The rows of one entry of the tail that the log lacks. False: they do not continue it. *rc is
- * SQLite's. */
-static bool restore_entry(struct log_store *s, const struct store_tail_entry *e, int *rc)
+/* The rows of one entry of the tail that the log lacks. False: they do not continue it, or *unknown
+ * is one of an unknown kind. *rc is SQLite's. */
+static bool restore_entry(struct log_store *s, const struct store_tail_entry *e,
+                          struct store_row *unknown, int *rc)
 {
     struct bytes rows = e->rows;
     struct store_row row;
@@ -289,8 +295,12 @@ static bool restore_entry(struct log_store *s, const struct store_tail_entry *e,
         at.chain = row.chain;
         if (row.seq <= s->tip.seq)
             continue;
-        if (verify_row(s, &row, &next) != NULL || s->tip.seq != row.seq)
+        if (verify_row(s, &row, &next) != NULL)
             return false;
+        if (s->tip.seq != row.seq) {
+            *unknown = row;
+            return false;
+        }
         *rc = insert_row(s, &row);
         s->stats.restored++;
     }
@@ -307,12 +317,18 @@ static assent_status restore(struct log_store *s, char *why, size_t why_size)
     if (had >= s->tail.entry[s->tail.entries - 1].seq || MUTANT(TAIL_NOT_RESTORED))
         return ASSENT_OK;
     rc = run(s->stmt[STMT_BEGIN]);
-    for (int i = 0; i < s->tail.entries && rc == SQLITE_OK && status == ASSENT_OK; i++)
-        if (s->tail.entry[i].seq > s->tip.seq && !restore_entry(s, &s->tail.entry[i], &rc))
-            status = damaged(s, why, why_size,
-                             "the log ends at row %llu: its end was lost, and the tail does not "
-                             "have all that follows",
-                             (unsigned long long)had);
+    struct store_row unknown = {0};
+    bool whole = true;
+    for (int i = 0; i < s->tail.entries && rc == SQLITE_OK && whole; i++)
+        whole = s->tail.entry[i].seq <= s->tip.seq ||
+                restore_entry(s, &s->tail.entry[i], &unknown, &rc);
+    if (!whole && unknown.seq > 0)
+        status = refuse_kind(s->paths.tail, &unknown, why, why_size);
+    else if (!whole)
+        status = damaged(s, why, why_size,
+                         "the log ends at row %llu: its end was lost, and the tail does not "
+                         "have all that follows",
+                         (unsigned long long)had);
     if (rc == SQLITE_OK && status == ASSENT_OK)
         rc = run(s->stmt[STMT_COMMIT]);
     if (rc == SQLITE_OK)
@@ -382,6 +398,10 @@ static assent_status make_durable(struct log_store *s, char *why, size_t why_siz
     assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE)
                                            : failed(s, rc, "sync of the write-ahead log");
     sqlite3_busy_timeout(s->db, STORE_FILE_BUSY_MS);
+    /* SQLite does not sync that it is empty. What comes back of it after a loss of power may end
+     * where the earlier sync failed: older than the database. */
+    if (status == ASSENT_OK && (rc = sync_wal(s)) != SQLITE_OK)
+        status = failed(s, rc, "sync of the emptied write-ahead log");
     if (status == ASSENT_OK && (rc = check_pages(s)) != SQLITE_OK)
         status = failed(s, rc, "check of all pages");
     if (status == ASSENT_OK) {

@@ -1,6 +1,7 @@
 /* runtime/log_store: what is damaged, foreign or half-made is refused, with the right sentence. */
 #include "tests/unit/log_store_fixture.h"
 
+#include "runtime/store_meta.h"
 #include "runtime/store_tail.h"
 
 static void an_edited_row_is_refused(void **state)
@@ -126,6 +127,40 @@ static void a_loss_that_the_tail_cannot_mend_is_refused(void **state)
     edit_sql(f->copy, "DELETE FROM log WHERE seq > 10");
     f->store = NULL;
     assert_refused(f, f->copy, ASSENT_CORRUPT, "ends at row 10: its end was lost");
+    f->store = original;
+}
+
+/* Behind the newest entry of the tail one more, of a row of the kind. */
+static void write_tail_row(struct fixture *f, const char *dir, uint64_t kind)
+{
+    char path[2 * PATH_SIZE];
+    struct store_tail tail;
+    struct hash genesis = store_meta_genesis(&f->id);
+    file_in(path, dir, "node.db.tail");
+    assert_int_equal(store_tail_open(&tail, &disk_posix, path, f->why, sizeof f->why), ASSENT_OK);
+    assert_true(store_tail_scan(&tail, &genesis));
+    struct store_position before = {.seq = tail.entry[tail.entries - 1].seq,
+                                    .chain = tail.entry[tail.entries - 1].chain};
+    struct store_row row = {.seq = before.seq + 1, .kind = kind, .ts = 1};
+    struct store_position after = {.seq = row.seq, .chain = store_row_chain(&before, &row)};
+    store_tail_start(&tail);
+    store_tail_add(&tail, &row);
+    assert_int_equal(store_tail_write(&tail, &before, &after), 0);
+    store_tail_close(&tail);
+}
+
+/* Most rows never are in the log, so it is the tail where an older program meets them. */
+static void a_kind_of_a_newer_program_in_the_tail_is_foreign_and_no_damage(void **state)
+{
+    struct fixture *f = *state;
+    create_and_open(f);
+    commit_rows(f, 1, 3);
+    crash_copy(f);
+    struct log_store *original = f->store;
+    f->store = NULL;
+    write_tail_row(f, f->copy, RECORD_PREPARED);
+    write_tail_row(f, f->copy, 99);
+    assert_refused(f, f->copy, ASSENT_FOREIGN, "row 5 has kind 99");
     f->store = original;
 }
 
@@ -527,6 +562,7 @@ int main(void)
         STORE_TEST(a_missing_row_is_refused_unless_it_was_the_last),
         STORE_TEST(rows_that_the_database_lost_are_put_back_from_the_tail),
         STORE_TEST(a_loss_that_the_tail_cannot_mend_is_refused),
+        STORE_TEST(a_kind_of_a_newer_program_in_the_tail_is_foreign_and_no_damage),
         STORE_TEST(a_batch_too_large_for_the_tail_is_in_the_database_first),
         STORE_TEST(the_tail_has_what_the_batch_has),
         STORE_TEST(another_history_of_the_same_length_is_refused),

@@ -330,6 +330,30 @@ static void errors_of_the_disk_stop_the_store_and_lose_nothing(void **state)
     sweep_errors(DISKS_FAULT_SYNC_ERROR, 1);
 }
 
+/* The process ends at the error, and only later is the power lost: by then a start has written anew
+ * what the failed sync left in memory. No part of the write-ahead log comes back from before. */
+static void a_start_mends_what_a_failed_sync_left(void **state)
+{
+    bool fired = true;
+    (void)state;
+    for (uint32_t n = 1; fired; n++)
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            struct bench b;
+            bench_init(&b, seed);
+            assert_int_equal(bench_open(&b), ASSENT_OK);
+            disks_arm(b.disks, MACHINE, DISKS_FAULT_SYNC_ERROR, n);
+            bool done = work_behind(&b, 160);
+            fired = disks_fired(b.disks, MACHINE);
+            assert_int_equal(done, !fired);
+            crash(&b, DISKS_LOSE_PROCESS);
+            reopen(&b);
+            assert_int_equal(commit_some(&b, 1), ASSENT_OK);
+            crash(&b, DISKS_LOSE_POWER);
+            reopen(&b);
+            bench_end(&b);
+        }
+}
+
 /* So much that the tail forgets what the database should have. */
 static bool fill_tail(struct bench *b)
 {
@@ -808,6 +832,7 @@ int main(void)
         cmocka_unit_test(killed_at_any_write_it_has_all_that_was_acknowledged),
         cmocka_unit_test(a_read_error_is_not_taken_for_damage),
         cmocka_unit_test(errors_of_the_disk_stop_the_store_and_lose_nothing),
+        cmocka_unit_test(a_start_mends_what_a_failed_sync_left),
         cmocka_unit_test(errors_while_it_starts_lose_nothing),
         cmocka_unit_test(on_a_full_disk_nothing_is_lost_and_it_goes_on),
         cmocka_unit_test(a_flipped_bit_is_mended_or_refused),
