@@ -279,7 +279,7 @@ ASSENT_API assent_ts assent_now(const assent *db);
 
 typedef struct assent_read_options {
     assent_level level;
-    assent_ts snapshot;      /* ASSENT_SNAPSHOT: at which */
+    assent_ts snapshot;      /* ASSENT_SNAPSHOT: at which; not 0 */
     assent_session *session; /* ASSENT_SESSION: required. At any level it sees what is read */
     uint32_t stale_ms;       /* ASSENT_BOUNDED */
     const char *where;       /* a participant or a datacenter; NULL: the nearest replica */
