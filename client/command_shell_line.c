@@ -208,6 +208,11 @@ static bool read_named(struct shell_line *l, const struct command_words *w, char
         return true;
     if (w->n == 3 && is(w, 1, first))
         return read_name(l, w->word[2], why, why_size);
+    if (w->n == 2 && is(w, 1, first)) {
+        snprintf(why, why_size, "%s: too few words: write %s %s", l->command->name,
+                 l->command->name, l->command->words);
+        return false;
+    }
     return refuse(w->word[w->n == 3 && is(w, 1, "show") ? 2 : 1], "part of it", l->command, why,
                   why_size);
 }
