@@ -108,7 +108,7 @@ static int run(struct command_call *call)
     assent *db;
     assent_watch *w;
     if ((call->words == 1) == (own->prefix != NULL))
-        return command_fail(EX_USAGE, "watch: give a key, or --prefix PREFIX, one of the two");
+        return command_fail(EX_USAGE, "watch: give a key or --prefix PREFIX, and not both");
     if (own->prefix != NULL && *own->prefix == '\0')
         return command_fail(EX_USAGE, "watch: --prefix: an empty one: a watch is of keys with one "
                                       "placement: give one for each, such as dc1/");
