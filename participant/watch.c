@@ -60,8 +60,7 @@ static void refuse(struct participant *p, struct watch *w, assent_status status,
 static void refuse_behind(struct participant *p, struct watch *w)
 {
     refuse(p, w, ASSENT_BEHIND,
-           blob_new(bytes_of_text("changes after that timestamp are not kept any more: scan, then "
-                                  "watch from there on")));
+           blob_new(bytes_of_text("changes after that timestamp are not kept any more")));
 }
 
 static void answer(struct participant *p, struct watch *w, struct blob *results)
