@@ -11,17 +11,18 @@ static int level_parse(struct command_level *l, const char *arg)
     bool named = command_level_named(bytes_of(arg, len), &level);
     bool takes = level == ASSENT_SNAPSHOT || level == ASSENT_BOUNDED;
     int64_t value = 0;
-    if (named && takes == (number != NULL)) {
+    if (named && (takes == (number != NULL) || (level == ASSENT_SNAPSHOT && number == NULL))) {
+        bool bounded = level == ASSENT_BOUNDED;
         l->options.level = level;
-        int rc = takes ? command_number("--level", number, 0,
-                                        level == ASSENT_BOUNDED ? UINT32_MAX : INT64_MAX, &value)
-                       : 0;
+        int rc = number == NULL ? 0
+                                : command_number("--level", number, bounded ? 0 : 1,
+                                                 bounded ? UINT32_MAX : INT64_MAX, &value);
         l->options.snapshot = (assent_ts)value;
-        l->options.stale_ms = level == ASSENT_BOUNDED ? (uint32_t)value : 0;
+        l->options.stale_ms = bounded ? (uint32_t)value : 0;
         return rc;
     }
     return command_fail(EX_USAGE,
-                        "--level: %s is none of strong, snapshot=TIMESTAMP, session, bounded=MS, "
+                        "--level: %s is none of strong, snapshot[=TIMESTAMP], session, bounded=MS, "
                         "eventual",
                         arg);
 }
@@ -44,8 +45,11 @@ int command_level_open(const struct command_call *call, struct command_level *l,
     l->options.session = assent_session_new(db);
     assent_status status =
         l->token == NULL ? ASSENT_OK : assent_session_import(l->options.session, l->token);
-    if (status == ASSENT_OK)
+    if (status == ASSENT_OK) {
+        if (l->options.level == ASSENT_SNAPSHOT && l->options.snapshot == 0)
+            l->options.snapshot = assent_now(db);
         return 0;
+    }
     command_level_close(l);
     return command_fail_status(call, status, assent_error());
 }

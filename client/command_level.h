@@ -11,7 +11,7 @@ enum { OPTION_LEVEL = 512, OPTION_TOKEN };
      OPTION_LEVEL,                                                                                 \
      "LEVEL",                                                                                      \
      0,                                                                                            \
-     "strong (default), snapshot=TIMESTAMP, session, bounded=MS or eventual",                      \
+     "strong (default), snapshot (now) or snapshot=TIMESTAMP, session, bounded=MS or eventual",    \
      0},                                                                                           \
     {                                                                                              \
         "token", OPTION_TOKEN, "TOKEN", 0, "The session to go on with (and --level session)", 0    \

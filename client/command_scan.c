@@ -106,10 +106,12 @@ static int run(struct command_call *call)
     own->db = db;
     struct command_walk walk = {
         .cluster = cluster, .read = read_some, .show = show, .arg = own, .limit = own->limit};
-    command_walk_range(&walk, text_of(call->words > 0 ? call->word[0] : NULL), text_of(own->from),
-                       text_of(own->to));
-    assent_status status = command_walk(&walk);
-    if (status != ASSENT_OK)
+    bool forward = command_walk_range(&walk, text_of(call->words > 0 ? call->word[0] : NULL),
+                                      text_of(own->from), text_of(own->to));
+    assent_status status = forward ? command_walk(&walk) : ASSENT_INVALID;
+    if (!forward)
+        rc = command_fail(EX_USAGE, "scan: the range is empty: --to does not come after --from");
+    else if (status != ASSENT_OK)
         rc = command_fail_status(call, status, assent_error());
     else if (own->at != NULL && !own->held)
         rc = command_fail(EXIT_ABORTED, "scan: %s holds none of these keys: leave out --at",

@@ -6,6 +6,8 @@
 
 #include "client/command.h"
 
+#define CHECKS_BEFORE "In a transaction it is about what was there before its writes."
+
 const struct shell_command shell_commands[] = {
     {"get", SHELL_GET, 1, 1, "KEY", "Reads a key",
      "Outside a transaction at the level that `level` says, inside at the transaction's snapshot."},
@@ -20,10 +22,11 @@ const struct shell_command shell_commands[] = {
     {"add", SHELL_OP, 2, 5, "KEY N [>=LOWER] [<=UPPER] [return]", "Adds to an integer",
      "An absent key counts as 0. Adds of several transactions go side by side; the result stays "
      "within the\nbounds in every order of them. `return` shows the result and excludes others."},
-    {"exists", SHELL_OP, 1, 1, "KEY", "Commits only if the key is there", NULL},
-    {"absent", SHELL_OP, 1, 1, "KEY", "Commits only if it is not", NULL},
-    {"value", SHELL_OP, 2, 2, "KEY VALUE", "Commits only if it has this value", NULL},
-    {"atleast", SHELL_OP, 2, 2, "KEY N", "Commits only if it is an integer of N or more", NULL},
+    {"exists", SHELL_OP, 1, 1, "KEY", "Commits only if the key is there", CHECKS_BEFORE},
+    {"absent", SHELL_OP, 1, 1, "KEY", "Commits only if it is not", CHECKS_BEFORE},
+    {"value", SHELL_OP, 2, 2, "KEY VALUE", "Commits only if it has this value", CHECKS_BEFORE},
+    {"atleast", SHELL_OP, 2, 2, "KEY N", "Commits only if it is an integer of N or more",
+     CHECKS_BEFORE},
     {"begin", SHELL_BEGIN, 0, 3, "[strict] [at TIMESTAMP]", "Begins a transaction",
      "What it reads is one snapshot of the whole cluster, with its own writes on top; the commit "
      "fails if\nany of that was changed. `strict` checks it even if nothing is written; `at` "
@@ -208,6 +211,11 @@ static bool read_named(struct shell_line *l, const struct command_words *w, char
         return true;
     if (w->n == 3 && is(w, 1, first))
         return read_name(l, w->word[2], why, why_size);
+    if (w->n == 2 && is(w, 1, first)) {
+        snprintf(why, why_size, "%s: too few words: write %s %s", l->command->name,
+                 l->command->name, l->command->words);
+        return false;
+    }
     return refuse(w->word[w->n == 3 && is(w, 1, "show") ? 2 : 1], "part of it", l->command, why,
                   why_size);
 }

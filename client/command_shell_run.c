@@ -157,9 +157,11 @@ static int run_scan(struct shell *s, const struct shell_line *line)
         .limit = line->scan.limit,
         .descending = line->scan.down,
     };
-    command_walk_range(&walk, blob_bytes(line->scan.prefix), blob_bytes(line->scan.from),
-                       blob_bytes(line->scan.to));
-    if (command_walk(&walk) == ASSENT_OK && walk.found == 0)
+    if (!command_walk_range(&walk, blob_bytes(line->scan.prefix), blob_bytes(line->scan.from),
+                            blob_bytes(line->scan.to)))
+        scan.rc =
+            shell_fail(s, EX_USAGE, "scan: the range is empty: to= does not come after from=");
+    else if (command_walk(&walk) == ASSENT_OK && walk.found == 0)
         printf("no keys\n");
     command_walk_free(&walk);
     return scan.rc;

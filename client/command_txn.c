@@ -180,6 +180,7 @@ const struct command command_txn = {
               "      abort unless this holds\n"
               "  get KEY, range FROM TO [LIMIT]\n"
               "      reads as of the commit; an empty TO means no end\n"
+              "      checks and reads see what was there before the writes, in any order\n"
               "  put KEY VALUE, del KEY\n"
               "  add KEY N ['>=LOWER'] ['<=UPPER'] [return]\n"
               "      aborts rather than pass a bound; quote it, or write min=LOWER, max=UPPER\n"

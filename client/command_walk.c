@@ -10,7 +10,7 @@ static void replace(struct writer *out, struct bytes b)
     writer_raw(out, b.data, b.len);
 }
 
-void command_walk_range(struct command_walk *w, struct bytes prefix, struct bytes from,
+bool command_walk_range(struct command_walk *w, struct bytes prefix, struct bytes from,
                         struct bytes to)
 {
     command_range_after(prefix, &w->end);
@@ -19,6 +19,7 @@ void command_walk_range(struct command_walk *w, struct bytes prefix, struct byte
     replace(&w->key, bytes_compare(from, prefix) < 0 ? prefix : from);
     if (w->key.len == 0)
         writer_u8(&w->key, 0); /* the least key */
+    return to.len == 0 || bytes_compare(from, to) < 0;
 }
 
 /* Shows one answer and moves the range past it; whether the range is done. */

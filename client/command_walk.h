@@ -21,8 +21,9 @@ struct command_walk {
     struct writer key, end; /* what is left to read */
 };
 
-/* What to read: the keys with the prefix, not before `from` and before `to` (empty: no end). */
-void command_walk_range(struct command_walk *w, struct bytes prefix, struct bytes from,
+/* What to read: the keys with the prefix, not before `from` and before `to` (empty: no end). False
+ * if `to` does not come after `from`. */
+bool command_walk_range(struct command_walk *w, struct bytes prefix, struct bytes from,
                         struct bytes to);
 /* Until the end, the limit or the first status other than ASSENT_OK. */
 assent_status command_walk(struct command_walk *w);

@@ -108,7 +108,10 @@ static int run(struct command_call *call)
     assent *db;
     assent_watch *w;
     if ((call->words == 1) == (own->prefix != NULL))
-        return command_fail(EX_USAGE, "watch: a key or --prefix, and not both");
+        return command_fail(EX_USAGE, "watch: give a key or --prefix PREFIX, and not both");
+    if (own->prefix != NULL && *own->prefix == '\0')
+        return command_fail(EX_USAGE, "watch: --prefix: an empty one: a watch is of keys with one "
+                                      "placement: give one for each, such as dc1/");
     if (own->prefix == NULL)
         key = bytes_of_text(call->word[0]);
     else
@@ -135,15 +138,16 @@ static int run(struct command_call *call)
 
 const struct command command_watch = {
     .name = "watch",
-    .words = "KEY",
+    .words = "[KEY]",
     .words_max = 1,
     .summary = "Waits for changes of a key or a prefix, and shows them",
     .detail =
         "One line a change: \"put\", tab, key, tab, value, or \"del\", tab, key, with \\xNN for "
         "what cannot be shown. A key that changed several times since the last line may be shown "
         "once, with its newest value; a change may be shown twice. With --timeout it ends when "
-        "nothing changed for so long. \"Behind\" says that it missed changes: scan, then go on "
-        "with --since and the scan's timestamp.",
+        "nothing changed for so long. \"Behind\" says that it missed changes: scan with "
+        "--level snapshot, which tells its timestamp, then go on with that as --since. The keys "
+        "must have one placement.",
     .connects = true,
     .options = options,
     .option = option,

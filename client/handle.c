@@ -273,8 +273,12 @@ static assent_status choose_level(const assent_read_options *options, struct rea
     if ((unsigned)options->level >= sizeof levels / sizeof levels[0])
         return error_set(ASSENT_INVALID, "%d is no level of a read", (int)options->level);
     config->level = levels[options->level];
-    if (config->level == READ_SNAPSHOT)
+    if (config->level == READ_SNAPSHOT) {
         config->at = options->snapshot;
+        if (config->at == 0)
+            return error_set(ASSENT_INVALID, "a read at the level of a snapshot needs its "
+                                             "timestamp: assent_now() gives one");
+    }
     if (config->level == READ_BOUNDED)
         config->stale_ms = options->stale_ms;
     if (config->level == READ_SESSION && options->session == NULL)
@@ -330,12 +334,15 @@ assent_status handle_read_done(assent *db, struct read_call *c, const struct han
     }
     if (status == ASSENT_OK && how->one_key &&
         (assent_list_size(*out) == 0 || !assent_list_entry(*out, 0)->found)) {
+        const assent_entry *entry = assent_list_entry(*out, 0);
+        char key[KEY_TEXT_MAX] = "";
+        status = ASSENT_NOT_FOUND;
+        snprintf(c->call.why, sizeof c->call.why, "%s: %s", assent_status_text(status),
+                 entry == NULL ? "" : key_text(bytes_of(entry->key, entry->key_len), key));
         if (!how->keep) {
             assent_list_free(*out);
             *out = NULL;
         }
-        status = ASSENT_NOT_FOUND;
-        snprintf(c->call.why, sizeof c->call.why, "%s", assent_status_text(status));
     }
     read_free(&c->read);
     return status;

@@ -29,8 +29,8 @@ assent_status look_pruned(const char *detail)
 {
     return error_set(
         ASSENT_PRUNED,
-        "the transaction's snapshot is no longer kept: it was open for longer than the "
-        "cluster's retention time; build it again (%s)",
+        "the transaction's snapshot is older than the cluster's retention time, and no longer "
+        "kept: build it again (%s)",
         detail);
 }
 
@@ -216,12 +216,14 @@ assent_status look_answer(struct look *l, assent_status status, assent_list *ans
 
 assent_status look_close(struct look *l, assent_status status, assent_list **out)
 {
+    char key[KEY_TEXT_MAX];
     *out = NULL;
     if (status == ASSENT_OK) {
         *out = l->list;
         l->list = NULL;
         if (l->op.kind == OP_READ_KEY && !assent_list_entry(*out, 0)->found)
-            status = error_set(ASSENT_NOT_FOUND, "%s", assent_status_text(ASSENT_NOT_FOUND));
+            status = error_set(ASSENT_NOT_FOUND, "%s: %s", assent_status_text(ASSENT_NOT_FOUND),
+                               key_text(l->op.key, key));
     }
     assent_list_free(l->list);
     free(l->bytes);

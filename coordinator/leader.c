@@ -58,7 +58,7 @@ static bool admit(struct coordinator *c, const struct event *e)
         refuse(
             c, e, ASSENT_STALE_TXID, 0,
             "the transaction id's time is %llu ms from this coordinator's clock, more than %u ms: "
-            "check the clocks, retry under a new id",
+            "commit sooner after the id was made, or check the clocks; retry under a new id",
             (unsigned long long)skew, c->config.txid_skew_ms);
         return false;
     }

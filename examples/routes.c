@@ -267,6 +267,10 @@ int main(int argc, char **argv)
     bool publishes = argc == 8 && strcmp(argv[3], "publish") == 0;
     bool retires = argc == 7 && strcmp(argv[3], "retire") == 0;
     bool serves = argc == 6 && strcmp(argv[3], "serve") == 0;
+    char *end = NULL;
+    long changes = serves ? strtol(argv[5], &end, 10) : 0;
+    if (serves && (*end != '\0' || changes < 0))
+        return usage(argv[0]);
     if (!publishes && !retires && !serves)
         return usage(argv[0]);
     for (int i = 4; i < argc; i++)
@@ -282,7 +286,7 @@ int main(int argc, char **argv)
     }
     int failed;
     if (serves) {
-        failed = serve(db, argv[4], strtol(argv[5], NULL, 10));
+        failed = serve(db, argv[4], changes);
     } else {
         struct change change = {argv[4], argv[5], argv[6], publishes ? argv[7] : NULL};
         failed = change_once(db, &change);

@@ -195,9 +195,10 @@ static assent_status refuse_early(const struct participant *p, const struct even
         return ASSENT_OVERLOADED;
     }
     if (hlc_to_ms(latest) > p->wall_ms + p->config.clock_ahead_ms) {
-        snprintf(why, why_size, "%s client %s is %llu ms ahead of this participant's clock",
+        snprintf(why, why_size, "%s client %s is %llu ms ahead of this participant's clock: %s",
                  m->at > m->ts ? "the timestamp asked for by" : "the clock of", e->client->text,
-                 (unsigned long long)(hlc_to_ms(latest) - p->wall_ms));
+                 (unsigned long long)(hlc_to_ms(latest) - p->wall_ms),
+                 m->at > m->ts ? "ask for an earlier one" : "check both clocks");
         return ASSENT_CLOCK_AHEAD;
     }
     return ASSENT_OK;

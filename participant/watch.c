@@ -60,8 +60,7 @@ static void refuse(struct participant *p, struct watch *w, assent_status status,
 static void refuse_behind(struct participant *p, struct watch *w)
 {
     refuse(p, w, ASSENT_BEHIND,
-           blob_new(bytes_of_text("changes after that timestamp are not kept any more: scan, then "
-                                  "watch from there on")));
+           blob_new(bytes_of_text("changes after that timestamp are not kept any more")));
 }
 
 static void answer(struct participant *p, struct watch *w, struct blob *results)
@@ -272,14 +271,17 @@ static assent_status refuse_early(const struct participant *p, const struct even
         return ASSENT_OVERLOADED;
     }
     if (watches_of(p, e->from.conn) > WATCHES_OF_CONN_MAX) {
-        snprintf(why, why_size, "%u watches of this connection are waiting at this participant",
+        snprintf(why, why_size,
+                 "%u watches of this connection are waiting at this participant: watch ranges "
+                 "instead of keys, or from another handle",
                  WATCHES_OF_CONN_MAX);
         return ASSENT_OVERLOADED;
     }
     if (hlc_to_ms(latest) > p->wall_ms + p->config.clock_ahead_ms) {
-        snprintf(why, why_size, "%s client %s is %llu ms ahead of this participant's clock",
+        snprintf(why, why_size, "%s client %s is %llu ms ahead of this participant's clock: %s",
                  m->since > m->ts ? "the timestamp to watch from of" : "the clock of",
-                 e->client->text, (unsigned long long)(hlc_to_ms(latest) - p->wall_ms));
+                 e->client->text, (unsigned long long)(hlc_to_ms(latest) - p->wall_ms),
+                 m->since > m->ts ? "watch from an earlier one" : "check both clocks");
         return ASSENT_CLOCK_AHEAD;
     }
     return ASSENT_OK;

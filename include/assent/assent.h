@@ -99,7 +99,8 @@ ASSENT_API assent_status assent_check_version(assent_txn *t, const void *key, si
 ASSENT_API assent_status assent_check_range(assent_txn *t, const void *key, size_t key_len,
                                             const void *end, size_t end_len, assent_ts since);
 
-/* Reads as of the commit; fetch them with assent_txn_entry after it. */
+/* Reads as of the commit, of what was there before the transaction's own writes, as its checks do;
+ * fetch them with assent_txn_entry after it. */
 ASSENT_API assent_status assent_read(assent_txn *t, const void *key, size_t key_len);
 ASSENT_API assent_status assent_read_range(assent_txn *t, const void *key, size_t key_len,
                                            const void *end, size_t end_len, uint32_t limit);
@@ -279,7 +280,7 @@ ASSENT_API assent_ts assent_now(const assent *db);
 
 typedef struct assent_read_options {
     assent_level level;
-    assent_ts snapshot;      /* ASSENT_SNAPSHOT: at which */
+    assent_ts snapshot;      /* ASSENT_SNAPSHOT: at which; not 0 */
     assent_session *session; /* ASSENT_SESSION: required. At any level it sees what is read */
     uint32_t stale_ms;       /* ASSENT_BOUNDED */
     const char *where;       /* a participant or a datacenter; NULL: the nearest replica */

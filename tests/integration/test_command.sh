@@ -184,6 +184,8 @@ check 'its token goes on in another datacenter' 0 '^world$' 'from dc3-p' get hel
 check 'a snapshot as JSON' 0 '"read":\{"participant":"dc[1-3]-p","timestamp":'"$ts"',' '' \
     get hello --level "snapshot=$ts" -o json
 check 'a snapshot from before the key' 1 '"found":false' 'no such key' get hello --level snapshot=1 -o json
+check 'a snapshot of now says its timestamp' 0 '^world$' 'from dc1-p, as of .* \([0-9]{18}\)' get hello --level snapshot
+check 'a snapshot at no timestamp is a usage error' 64 '' 'from 1 to' get hello --level snapshot=0
 check 'a bounded read' 0 '^world$' 'from dc1-p' get hello --level bounded=60000
 check 'a scan at a level' 0 '^hello	world$' 'from dc1-p' scan hello --level eventual
 check 'a level that is none is a usage error' 64 '' 'none of strong' get hello --level bounded
@@ -239,6 +241,8 @@ check 'scan of a prefix' 0 '^dc2/a.2$' '' scan dc2/
 verdict 'has nothing else' "$(! grep -qv '^dc2/' out; echo $?)"
 check 'scan between keys' 0 '^dc1/a' '' scan --from dc1/a --to dc2/
 verdict 'leaves out the end' "$([ "$(wc -l <out)" = 1 ]; echo $?)" "$(cat out)"
+check 'scan between keys the wrong way round is a usage error' 64 '' '--to does not come after --from' \
+    scan --from dc2/ --to dc1/
 check 'scan with a limit' 0 '"at_limit":true' '' scan --limit 2 -o json
 verdict 'counts' "$([ "$(grep -o '"key"' out | wc -l)" = 2 ]; echo $?)" "$(cat out)"
 check 'scan at one datacenter leaves out what others hold' 0 '^dc2/a' '' scan --at dc2
