@@ -392,7 +392,8 @@ int main(int argc, char **argv)
         parse,
         "[PART...]",
         "Ratios of read levels, escrow and old versions; exit status 1 if one is missed.\vPART: 1 "
-        "strong reads, 2 a hot counter, 3 many versions (default: all). Minutes, and 2 GB of disk "
+        "strong reads, 2 a hot counter, 3 many versions (default: all). Minutes, and 1.5 GB of "
+        "disk "
         "under $TMPDIR or /tmp for part 3.",
         NULL,
         NULL,
