@@ -6,7 +6,7 @@
 #include <sqlite3.h>
 
 /* Pages kept in memory, in KiB: what bounds a participant of any number of keys. */
-#define CACHE_KIB "65536"
+#define CACHE_KIB "131072"
 
 #define REASON_CASE(name, number, retry, maybe, text) " WHEN " #number " THEN '" #name "'"
 #define REASON_CASES                                  ASSENT_STATUS_MAP(REASON_CASE)
