@@ -24,6 +24,9 @@ static void draw_workload(struct workload_config *w, struct prng *p, int partici
     w->counters = (int)between(p, 1, 2);
     for (int i = 0; i < WORKS; i++)
         w->weight[i] = one_in(p, 3) ? 0 : (uint32_t)between(p, 1, 10);
+    if (one_in(p, 2)) /* transactions only: reads beside them take the time that faults are about */
+        w->weight[WORK_READ_AT_LEVEL] = w->weight[WORK_SNAPSHOT_ACCOUNTS] = w->weight[WORK_WATCH] =
+            0;
     w->weight[WORK_TRANSFER] += 2;
     w->weight[WORK_APPEND] += 2;
     w->think_us = between(p, 0, 3) * between(p, 1, 200000);

@@ -132,11 +132,22 @@ void steps_await(struct steps *s, enum step_kind kind, int purpose)
         enum msg_type type;
         enum vote_kind vote;
     } messages[] = {
-        {MSG_PREPARE, VOTE_NONE},  {MSG_VOTE, VOTE_PREPARED}, {MSG_VOTE, VOTE_ABORTED},
-        {MSG_ACCEPTED, VOTE_NONE}, {MSG_DECIDE, VOTE_NONE},   {MSG_DECIDED, VOTE_NONE},
-        {MSG_INQUIRE, VOTE_NONE},  {MSG_PROMISE, VOTE_NONE},  {MSG_PROPOSE, VOTE_NONE},
-        {MSG_RESULT, VOTE_NONE},   {MSG_FORGET, VOTE_NONE},   {MSG_SETTLED, VOTE_NONE},
-        {MSG_VOTE, VOTE_ABORTED}, /* once more: only memory knows of it */
+        {MSG_PREPARE, VOTE_NONE},
+        {MSG_VOTE, VOTE_PREPARED},
+        {MSG_VOTE, VOTE_ABORTED},
+        {MSG_ACCEPTED, VOTE_NONE},
+        {MSG_DECIDE, VOTE_NONE},
+        {MSG_DECIDED, VOTE_NONE},
+        {MSG_INQUIRE, VOTE_NONE},
+        {MSG_PROMISE, VOTE_NONE},
+        {MSG_PROPOSE, VOTE_NONE},
+        {MSG_RESULT, VOTE_NONE},
+        {MSG_FORGET, VOTE_NONE},
+        {MSG_SETTLED, VOTE_NONE},
+        /* more often: only memory knows of it */
+        {MSG_VOTE, VOTE_ABORTED},
+        {MSG_VOTE, VOTE_ABORTED},
+        {MSG_VOTE, VOTE_ABORTED},
     };
     static const enum record_kind records[] = {RECORD_ACCEPT,    RECORD_PROMISE, RECORD_FINISHED,
                                                RECORD_PREPARED,  RECORD_ABORTED, RECORD_APPLIED,
