@@ -268,13 +268,9 @@ assent_status assent_scan_uv(assent *db, const char *where, const void *key, siz
                              const void *end, size_t end_len, uint32_t limit, assent_list_cb cb,
                              void *arg)
 {
-    struct op op = {
-        .kind = OP_READ_RANGE,
-        .key = bytes_of(key, key_len),
-        .end = bytes_of(end, end_len),
-        .limit = limit,
-    };
-    return read_uv(db, &(assent_read_options){.where = where}, false, &op, cb, arg);
+    const assent_read_options options = {.where = where, .limit = limit};
+    struct op op = handle_range_op(key, key_len, end, end_len, &options);
+    return read_uv(db, &options, false, &op, cb, arg);
 }
 
 /* ---- interactive transactions ---- */
@@ -357,12 +353,7 @@ assent_status assent_txn_scan_uv(assent_txn *t, const void *key, size_t key_len,
                                  size_t end_len, uint32_t limit, bool descending, assent_list_cb cb,
                                  void *arg)
 {
-    struct op op = {
-        .kind = OP_READ_RANGE,
-        .key = bytes_of(key, key_len),
-        .end = bytes_of(end, end_len),
-        .limit = limit,
-        .descending = descending,
-    };
+    const assent_read_options options = {.limit = limit, .descending = descending};
+    struct op op = handle_range_op(key, key_len, end, end_len, &options);
     return look_uv(t, &op, cb, arg);
 }

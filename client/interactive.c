@@ -49,13 +49,8 @@ assent_status assent_txn_get(assent_txn *t, const void *key, size_t key_len, ass
 assent_status assent_txn_scan(assent_txn *t, const void *key, size_t key_len, const void *end,
                               size_t end_len, uint32_t limit, bool descending, assent_list **out)
 {
-    struct op op = {
-        .kind = OP_READ_RANGE,
-        .key = bytes_of(key, key_len),
-        .end = bytes_of(end, end_len),
-        .limit = limit,
-        .descending = descending,
-    };
+    const assent_read_options options = {.limit = limit, .descending = descending};
+    struct op op = handle_range_op(key, key_len, end, end_len, &options);
     return txn_read_now(t, &op, out);
 }
 

@@ -64,8 +64,12 @@ static void drop_from(assent_txn *t, uint32_t from, bool all)
 
 /* ---- names ---- */
 
-static assent_status check_name(const char *name)
+/* Whether the transaction may still be changed, and the name be one. */
+static assent_status check_use(const assent_txn *t, const char *name)
 {
+    assent_status status = txn_check_open(t);
+    if (status != ASSENT_OK)
+        return status;
     size_t len = name == NULL ? 0 : strnlen(name, SAVEPOINT_NAME_BYTES_MAX + 1);
     if (len == 0 || len > SAVEPOINT_NAME_BYTES_MAX)
         return error_set(ASSENT_INVALID, "a savepoint's name has 1 to %u bytes, not %s%zu",
@@ -85,9 +89,7 @@ static uint32_t savepoint_find(const assent_txn *t, const char *name)
 
 assent_status assent_savepoint(assent_txn *t, const char *name)
 {
-    assent_status status = txn_check_open(t);
-    if (status == ASSENT_OK)
-        status = check_name(name);
+    assent_status status = check_use(t, name);
     if (status != ASSENT_OK)
         return status;
     uint32_t old = savepoint_find(t, name);
@@ -110,9 +112,7 @@ assent_status assent_savepoint(assent_txn *t, const char *name)
 
 assent_status assent_rollback_to(assent_txn *t, const char *name)
 {
-    assent_status status = txn_check_open(t);
-    if (status == ASSENT_OK)
-        status = check_name(name);
+    assent_status status = check_use(t, name);
     if (status != ASSENT_OK)
         return status;
     uint32_t i = savepoint_find(t, name);

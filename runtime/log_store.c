@@ -74,7 +74,7 @@ struct log_store {
     struct disk_file *index;
     bool in_batch;
     bool in_savepoint;
-    bool full;         /* the open batch met a full disk: only a rollback is left */
+    bool full;         /* the last failure was a full disk: a rollback mends it */
     bool broken;       /* L5 */
     int wal_frames;    /* after the last commit */
     bool unsynced;     /* the write-ahead log has what was not synced */
@@ -609,8 +609,6 @@ assent_status log_store_savepoint(struct log_store *s)
     require(s->in_batch && !s->in_savepoint, "a savepoint outside a batch or inside another");
     if (s->broken)
         return ASSENT_STORAGE;
-    if (s->full)
-        return ASSENT_DISK_FULL;
     s->in_savepoint = true;
     s->savepoint = s->tip;
     s->tail_savepoint = store_tail_mark(&s->tail);
@@ -634,8 +632,6 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
     require(record_kind_known(record->kind), "an unknown kind of record");
     if (s->broken)
         return ASSENT_STORAGE;
-    if (s->full)
-        return ASSENT_DISK_FULL;
     struct store_row row = {.seq = s->tip.seq + 1,
                             .kind = record->kind,
                             .txid = record->txid,
@@ -676,13 +672,11 @@ assent_status log_store_commit(struct log_store *s)
     if (s->broken || !pages_fit(s))
         return ASSENT_STORAGE;
     uint64_t rows = s->tip.seq - s->durable.seq, logged = must_be_logged(s);
-    int rc = s->full ? SQLITE_FULL : spill(s, logged);
+    int rc = spill(s, logged);
     if (rc == SQLITE_OK)
         rc = run(s->stmt[STMT_COMMIT]);
-    assent_status status = ASSENT_OK;
-    if (rc != SQLITE_OK && !s->full)
-        status = failed(s, rc, "commit");
-    if (s->full) {
+    assent_status status = rc == SQLITE_OK ? ASSENT_OK : failed(s, rc, "commit");
+    if (status == ASSENT_DISK_FULL) {
         log_store_rollback(s);
         return s->broken ? ASSENT_STORAGE : ASSENT_DISK_FULL;
     }
@@ -750,9 +744,7 @@ void log_store_rollback(struct log_store *s)
 static int apply_row(struct log_store *s, struct store_position *at, const struct store_row *row,
                      const struct record *record)
 {
-    /* Verified when it was read at open, or made by this process: anything else means that the file
-     * changed underneath. */
-    if (store_row_fault(at, row) != NULL || !store_row_advance(at, row))
+    if (!store_row_advance(at, row))
         return SQLITE_CORRUPT;
     return store_row_of_node(row->kind) ? SQLITE_OK : s->role.apply(s->role.arg, record);
 }
@@ -769,7 +761,9 @@ static int apply_logged(struct log_store *s, uint64_t last, uint64_t last_bytes,
         struct store_row row;
         store_row_read(stmt, &row);
         struct record record = store_row_record(&row);
-        rc = apply_row(s, at, &row, &record);
+        /* Verified when it was read at open, or put there by this process: anything else means that
+         * the file changed underneath. */
+        rc = store_row_fault(at, &row) != NULL ? SQLITE_CORRUPT : apply_row(s, at, &row, &record);
         blob_unref(record.body);
     }
     sqlite3_reset(stmt);

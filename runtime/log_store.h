@@ -97,7 +97,7 @@ assent_status log_store_begin(struct log_store *s);
 /* One job's rows: on failure only they are undone. */
 assent_status log_store_savepoint(struct log_store *s);
 void log_store_release(struct log_store *s, bool keep);
-/* ASSENT_DISK_FULL or ASSENT_STORAGE on failure. */
+/* Into memory only. ASSENT_STORAGE after an error. */
 assent_status log_store_append(struct log_store *s, const struct record *record);
 /* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
  * store goes on. ASSENT_STORAGE: unknown; the process must stop. */

@@ -112,26 +112,27 @@ static assent_status commit_some(struct bench *b, uint64_t rows)
     return commit_rows_of(b, rows, ROW_BYTES);
 }
 
-/* Sixty are enough for the tail to turn; the tables follow. False: the disk failed. */
-static bool work(struct bench *b, int batches)
+/* So many rows into the tables after every so many batches. False: the disk failed. */
+static bool work_applying(struct bench *b, int batches, int every, uint64_t rows)
 {
     uint64_t left;
     for (int i = 0; i < batches; i++)
         if (commit_some(b, 1 + (uint64_t)i % 7) != ASSENT_OK ||
-            (i % 6 == 5 && log_store_apply(b->store, 1000, &left) != ASSENT_OK))
+            (i % every == every - 1 && log_store_apply(b->store, rows, &left) != ASSENT_OK))
             return false;
     return true;
 }
 
-/* The same, but the tables do not keep up: the log takes what the tail forgets. */
+/* Sixty are enough for the tail to turn; the tables follow. */
+static bool work(struct bench *b, int batches)
+{
+    return work_applying(b, batches, 6, 1000);
+}
+
+/* The tables do not keep up: the log takes what the tail forgets. */
 static bool work_behind(struct bench *b, int batches)
 {
-    uint64_t left;
-    for (int i = 0; i < batches; i++)
-        if (commit_some(b, 1 + (uint64_t)i % 7) != ASSENT_OK ||
-            (i % 30 == 29 && log_store_apply(b->store, 40, &left) != ASSENT_OK))
-            return false;
-    return true;
+    return work_applying(b, batches, 30, 40);
 }
 
 /* All acknowledged rows, in order; more may be there, of a batch that was not acknowledged. */
