@@ -6,9 +6,11 @@
  *   L3  a row's chain continues the chain of the row before; the first continues applied.chain.
  *   L4  nothing is acknowledged before it is durable in the tail: log_store_commit writes the batch
  *       there before it returns. What the tail is about to forget, the rows up to `older`, is in
- * the database, in the tables or at least in the log, and synced in SQLite's write-ahead log. So
- *       after any crash the rows that SQLite lacks are in the tail, and an open puts them back.
- *   L5  after a failed write or sync (`broken`) nothing is written any more, so nothing is retried.
+ *       the database, in the tables or at least in the log, and durable in the database file itself
+ *       (`filed`) if no reader and no full disk stands in the way, otherwise in SQLite's
+ * write-ahead log. So after any crash the rows that SQLite lacks are in the tail, and an open puts
+ * them back; and so it is if the write-ahead log is damaged, or lost. L5  after a failed write or
+ * sync (`broken`) nothing is written any more, so nothing is retried.
  *
  * As a rule a row is in the tables before the tail forgets it, and then it never is in the log: a
  * batch writes nothing but the tail. The log takes rows that could not be applied in time, rows of
@@ -67,6 +69,7 @@ struct log_store {
     uint64_t logged; /* the last row that was put into the log, or is in the tables */
     struct store_pending pending;
     uint64_t older; /* the last row in the half of the tail that is written next */
+    uint64_t filed; /* the last row that is in the database file without its write-ahead log */
     struct store_position durable;
     struct store_position tip;
     struct store_position savepoint;
@@ -144,12 +147,17 @@ static int note_wal_frames(void *arg, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* A reader may keep a checkpoint from finishing, and a full disk may stop it: neither loses
+/* Moves the write-ahead log into the database file and empties it. What stayed in it would count
+ * after a crash, and if damaged only up to there: with older pages than the file has by then.
+ *
+ * A reader may keep a checkpoint from finishing, and a full disk may stop it: neither loses
  * anything. */
-static assent_status checkpoint(struct log_store *s, int mode)
+static assent_status checkpoint(struct log_store *s)
 {
     int frames = 0, done = 0;
-    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done);
+    sqlite3_busy_timeout(s->db, 0);
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &done);
+    sqlite3_busy_timeout(s->db, STORE_FILE_BUSY_MS);
     s->behind = (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) || done < frames;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         assent_status status = failed(s, rc, "checkpoint");
@@ -157,7 +165,11 @@ static assent_status checkpoint(struct log_store *s, int mode)
         s->checkpoint_at = s->wal_frames + WAL_FRAMES_MAX;
         return status == ASSENT_DISK_FULL ? ASSENT_OK : status;
     }
-    s->stats.syncs += frames > 0 ? 2 : 0;
+    s->stats.syncs += s->unsynced ? 2 : 0;
+    if (!s->behind) {
+        s->filed = s->logged;
+        s->unsynced = false;
+    }
     /* Whatever a reader held back is tried again when as much has come on top. */
     s->checkpoint_at = s->wal_frames + WAL_FRAMES_MAX;
     return ASSENT_OK;
@@ -349,17 +361,34 @@ static int sync_wal(struct log_store *s)
     return rc;
 }
 
+static assent_status sync_unsynced(struct log_store *s)
+{
+    int rc = s->unsynced && !MUTANT(WAL_NOT_SYNCED) ? sync_wal(s) : SQLITE_OK;
+    if (rc == SQLITE_OK)
+        return ASSENT_OK;
+    failed(s, rc, "sync of the write-ahead log");
+    s->broken = true;
+    return ASSENT_STORAGE;
+}
+
+/* What the tail is about to forget, into the database file, or at least durable. */
+static assent_status file_older(struct log_store *s)
+{
+    if (s->filed >= s->older || MUTANT(WAL_NOT_SYNCED))
+        return ASSENT_OK;
+    assent_status status = checkpoint(s);
+    return status == ASSENT_OK ? sync_unsynced(s) : status;
+}
+
 /* Writes the batch that store_tail_add noted, which ends at the tip. */
 static assent_status write_tail(struct log_store *s)
 {
     bool turns = store_tail_turns(&s->tail);
-    bool leans = turns || !store_tail_fits(&s->tail); /* on what the database has */
-    int rc = leans && s->unsynced && !MUTANT(WAL_NOT_SYNCED) ? sync_wal(s) : SQLITE_OK;
-    if (rc != SQLITE_OK) {
-        failed(s, rc, "sync of the write-ahead log");
-        s->broken = true;
-        return ASSENT_STORAGE;
-    }
+    assent_status status = turns ? file_older(s) : ASSENT_OK;
+    if (status == ASSENT_OK && !store_tail_fits(&s->tail))
+        status = sync_unsynced(s);
+    if (status != ASSENT_OK)
+        return status;
     if (turns)
         s->older = s->durable.seq;
     int error = store_tail_write(&s->tail, &s->durable, &s->tip);
@@ -394,10 +423,9 @@ static assent_status make_durable(struct log_store *s, char *why, size_t why_siz
     int rc = sync_wal(s);
     /* Empties the write-ahead log: otherwise every start of a node that is killed before it
      * applies anything would make it longer, by the rows that it puts back. */
-    sqlite3_busy_timeout(s->db, 0);
-    assent_status status = rc == SQLITE_OK ? checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE)
-                                           : failed(s, rc, "sync of the write-ahead log");
-    sqlite3_busy_timeout(s->db, STORE_FILE_BUSY_MS);
+    s->logged = s->tip.seq;
+    assent_status status =
+        rc == SQLITE_OK ? checkpoint(s) : failed(s, rc, "sync of the write-ahead log");
     /* SQLite does not sync that it is empty. What comes back of it after a loss of power may end
      * where the earlier sync failed: older than the database. */
     if (status == ASSENT_OK && (rc = sync_wal(s)) != SQLITE_OK)
@@ -407,7 +435,7 @@ static assent_status make_durable(struct log_store *s, char *why, size_t why_siz
     if (status == ASSENT_OK) {
         store_tail_start(&s->tail);
         s->durable = s->tip;
-        s->logged = s->older = s->tip.seq;
+        s->older = s->tip.seq;
         status = write_tail(s);
     }
     if (status != ASSENT_OK)
@@ -569,10 +597,8 @@ void log_store_close(struct log_store *s)
     uint64_t left = s->broken ? 0 : 1;
     while (left > 0 && log_store_apply(s, UINT32_MAX, &left) == ASSENT_OK)
         continue;
-    if (!s->broken) {
-        sqlite3_busy_timeout(s->db, 0);
-        checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
-    }
+    if (!s->broken)
+        checkpoint(s);
     if (!s->broken)
         sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     discard(s);
@@ -702,14 +728,8 @@ assent_status log_store_write_back(struct log_store *s)
 {
     if (s->broken)
         return ASSENT_STORAGE;
-    if (!s->unsynced || !store_tail_turns_soon(&s->tail) || MUTANT(WAL_NOT_SYNCED))
-        return ASSENT_OK;
-    int rc = sync_wal(s);
-    if (rc == SQLITE_OK)
-        return ASSENT_OK;
-    failed(s, rc, "sync of the write-ahead log");
-    s->broken = true;
-    return ASSENT_STORAGE;
+    bool soon = store_tail_turns_soon(&s->tail) && s->older <= s->logged;
+    return soon && s->unsynced ? file_older(s) : ASSENT_OK;
 }
 
 /* Ends the SQLite transaction, which a failure may already have ended. */
@@ -829,8 +849,7 @@ static assent_status apply_transaction(struct log_store *s, uint64_t rows)
 
 static assent_status checkpoint_if_large(struct log_store *s, assent_status status)
 {
-    if (status != ASSENT_STORAGE && s->wal_frames > s->checkpoint_at &&
-        checkpoint(s, SQLITE_CHECKPOINT_PASSIVE) != ASSENT_OK)
+    if (status != ASSENT_STORAGE && s->wal_frames > s->checkpoint_at && checkpoint(s) != ASSENT_OK)
         return ASSENT_STORAGE;
     return status;
 }
@@ -847,7 +866,7 @@ assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left
     /* On a full disk a few rows may still fit, and then make room: their pages become free. */
     while (status == ASSENT_DISK_FULL && rows > 1) {
         rows /= 8;
-        status = checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+        status = checkpoint(s);
         if (status == ASSENT_OK)
             status = apply_transaction(s, rows > 0 ? rows : 1);
     }

@@ -102,8 +102,8 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
 /* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
  * store goes on. ASSENT_STORAGE: unknown; the process must stop. */
 assent_status log_store_commit(struct log_store *s);
-/* With time to spare: syncs the write-ahead log if the tail is soon to forget its older half, so
- * that the batch at which it does has little left to sync. ASSENT_STORAGE: as for a commit. */
+/* With time to spare: a checkpoint if the tail is soon to forget rows that the database file lacks,
+ * so that the batch at which it does need not wait for that. ASSENT_STORAGE: as for a commit. */
 assent_status log_store_write_back(struct log_store *s);
 void log_store_rollback(struct log_store *s);
 

@@ -137,20 +137,19 @@ starts() {
     "${check[@]}" "$damaged" >"$WORK/check" 2>&1
     report $? "$1" "$(cat "$WORK/check")"
 }
-# What the tail still has is put back, and then all of it; otherwise the node does not serve.
-mended_or_refused() {
-    "${check[@]}" "$damaged" >"$WORK/check" 2>&1
-    local status=$?
-    if [ $status = 0 ]; then
-        is "$1, and it would start with all rows" "$(rows)" "$all"
-    else
-        is "$1, and it refuses to start" "$status $(grep -cE 'lost|damaged|whole up to|differs' "$WORK/check")" '78 1'
-    fi
+# Whatever became of the write-ahead log: the tail has what the database lacks without it.
+mended() {
+    starts "$1, and it would start"
+    is "$1: with all rows, put back from the tail" "$(rows)" "$all"
 }
 damaged=$WORK/damaged
 wal=$damaged/node.db-wal
 for ((i = 0; i < 20; i++)); do # so that there are rows after those that will be damaged
     txn --dc dc1 put dc1/late $i , put dc2/late $i
+done
+# A checkpoint may just have emptied the write-ahead log: then the rows are applied in a moment.
+for node in dc1-p dc1-c; do
+    eventually test -s "$cluster/$node/node.db-wal" || report 1 "$node has a write-ahead log"
 done
 kill9 dc1-p
 kill9 dc1-c
@@ -161,17 +160,16 @@ for node in dc1-p dc1-c; do
     all=$(rows)
     copy $node
     flip "$wal" $((32 + (frames - 1) * frame + 1000))
-    starts "$node: one flipped bit at the end of its write-ahead log, and it would start"
-    is "$node: with all rows, put back from the tail" "$(rows)" "$all"
+    mended "$node: one flipped bit at the end of its write-ahead log"
     copy $node
     flip "$wal" $((32 + frames / 3 * frame + 1000))
-    mended_or_refused "$node: one flipped bit in the midst of its write-ahead log"
+    mended "$node: one flipped bit in the midst of its write-ahead log"
     copy $node
     truncate -s $((32 + frames / 3 * frame)) "$wal"
-    mended_or_refused "$node: most of its write-ahead log gone"
+    mended "$node: most of its write-ahead log gone"
     copy $node
     rm "$wal" "$damaged/node.db-shm"
-    mended_or_refused "$node: all of it gone"
+    mended "$node: its write-ahead log gone"
     copy $node
     dd if=/dev/urandom of="$damaged/node.db.tail" bs=1M count=2 conv=notrunc status=none
     fails "$node: the tail overwritten, and it refuses to start" 78 'no entry of the tail is valid' \
