@@ -16,7 +16,7 @@ BUILD   := build/$(VARIANT)
 
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
-            libedit-dev
+            libedit-dev libmimalloc-dev
 TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium valgrind
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
@@ -38,6 +38,8 @@ LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
 # What the shared library needs: no database, no JSON.
 LIB_LDLIBS := $(shell pkg-config --libs libuv msgpack libsodium libcyaml yaml-0.1 libbsd 2>/dev/null) \
               -lpthread
+# The daemons' allocator; a sanitizer brings its own.
+MALLOC_release := -lmimalloc
 LDFLAGS += $(filter -fsanitize% --coverage,$(OPT_$(VARIANT)))
 
 # Folders whose files (but the mains) are objects of one archive; a program takes what it refers to.
@@ -106,10 +108,10 @@ $(ARCHIVE): $(OBJECTS)
 
 $(BUILD)/assent-coordinator: $(BUILD)/coordinator/main.o $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(MALLOC_$(VARIANT)) $(LDLIBS) -o $@
 $(BUILD)/assent-participant: $(BUILD)/participant/main.o $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(MALLOC_$(VARIANT)) $(LDLIBS) -o $@
 $(BUILD)/assent: $(patsubst %.c,$(BUILD)/%.o,$(wildcard client/command*.c)) $(ARCHIVE)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

@@ -1,22 +1,10 @@
 #include "common/bytes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-struct bytes bytes_of(const void *data, size_t len)
-{
-    return (struct bytes){data, len};
-}
 
 struct bytes bytes_of_text(const char *text)
 {
     return bytes_of(text, strlen(text));
-}
-
-bool bytes_equal(struct bytes a, struct bytes b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 int bytes_compare(struct bytes a, struct bytes b)
@@ -51,24 +39,6 @@ struct blob *blob_new(struct bytes b)
     return blob;
 }
 
-struct blob *blob_ref(struct blob *blob)
-{
-    if (blob != NULL)
-        __atomic_fetch_add(&blob->refs, 1, __ATOMIC_RELAXED);
-    return blob;
-}
-
-void blob_unref(struct blob *blob)
-{
-    if (blob != NULL && __atomic_sub_fetch(&blob->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        free(blob);
-}
-
-struct bytes blob_bytes(const struct blob *blob)
-{
-    return blob == NULL ? bytes_of(NULL, 0) : bytes_of(blob->data, blob->len);
-}
-
 static void *checked(void *memory)
 {
     if (memory == NULL) {
@@ -81,6 +51,11 @@ static void *checked(void *memory)
 void *xmalloc(size_t size)
 {
     return checked(malloc(size == 0 ? 1 : size));
+}
+
+void *xaligned(size_t alignment, size_t size)
+{
+    return checked(aligned_alloc(alignment, size));
 }
 
 void *xcalloc(size_t count, size_t size)
@@ -98,56 +73,13 @@ char *xstrdup(const char *text)
     return checked(strdup(text));
 }
 
-void writer_reserve(struct writer *w, size_t len)
+void writer_grow(struct writer *w, size_t len)
 {
-    if (w->cap - w->len >= len)
-        return;
     size_t cap = w->cap == 0 ? 128 : w->cap;
     while (cap - w->len < len)
         cap *= 2;
     w->data = xrealloc(w->data, cap);
     w->cap = cap;
-}
-
-static uint8_t *writer_room(struct writer *w, size_t len)
-{
-    writer_reserve(w, len);
-    uint8_t *at = w->data + w->len;
-    w->len += len;
-    return at;
-}
-
-static void writer_le(struct writer *w, uint64_t v, size_t width)
-{
-    uint8_t *at = writer_room(w, width);
-    for (size_t i = 0; i < width; i++)
-        at[i] = (uint8_t)(v >> (8 * i));
-}
-
-void writer_u8(struct writer *w, uint8_t v)
-{
-    writer_le(w, v, 1);
-}
-
-void writer_u16(struct writer *w, uint16_t v)
-{
-    writer_le(w, v, 2);
-}
-
-void writer_u32(struct writer *w, uint32_t v)
-{
-    writer_le(w, v, 4);
-}
-
-void writer_u64(struct writer *w, uint64_t v)
-{
-    writer_le(w, v, 8);
-}
-
-void writer_raw(struct writer *w, const void *data, size_t len)
-{
-    if (len > 0)
-        memcpy(writer_room(w, len), data, len);
 }
 
 void writer_bytes(struct writer *w, struct bytes b)
@@ -156,24 +88,14 @@ void writer_bytes(struct writer *w, struct bytes b)
     writer_raw(w, b.data, b.len);
 }
 
-struct bytes writer_view(const struct writer *w)
-{
-    return bytes_of(w->data, w->len);
-}
-
 void writer_free(struct writer *w)
 {
     free(w->data);
     *w = (struct writer){0};
 }
 
-struct reader reader_of(struct bytes b)
-{
-    return (struct reader){b, false};
-}
-
 /* The next len bytes, or NULL with `bad` set. */
-static const uint8_t *reader_take(struct reader *r, size_t len)
+static inline const uint8_t *reader_take(struct reader *r, size_t len)
 {
     if (r->bad || r->rest.len < len) {
         r->bad = true;
@@ -184,35 +106,6 @@ static const uint8_t *reader_take(struct reader *r, size_t len)
     return at;
 }
 
-static uint64_t reader_le(struct reader *r, size_t width)
-{
-    const uint8_t *at = reader_take(r, width);
-    uint64_t v = 0;
-    for (size_t i = 0; at != NULL && i < width; i++)
-        v |= (uint64_t)at[i] << (8 * i);
-    return v;
-}
-
-uint8_t reader_u8(struct reader *r)
-{
-    return (uint8_t)reader_le(r, 1);
-}
-
-uint16_t reader_u16(struct reader *r)
-{
-    return (uint16_t)reader_le(r, 2);
-}
-
-uint32_t reader_u32(struct reader *r)
-{
-    return (uint32_t)reader_le(r, 4);
-}
-
-uint64_t reader_u64(struct reader *r)
-{
-    return reader_le(r, 8);
-}
-
 void reader_raw(struct reader *r, void *out, size_t len)
 {
     const uint8_t *at = reader_take(r, len);
@@ -220,6 +113,34 @@ void reader_raw(struct reader *r, void *out, size_t len)
         memcpy(out, at, len);
     else
         memset(out, 0, len);
+}
+
+uint8_t reader_u8(struct reader *r)
+{
+    uint8_t v;
+    reader_raw(r, &v, sizeof v);
+    return v;
+}
+
+uint16_t reader_u16(struct reader *r)
+{
+    uint16_t v;
+    reader_raw(r, &v, sizeof v);
+    return le16toh(v);
+}
+
+uint32_t reader_u32(struct reader *r)
+{
+    uint32_t v;
+    reader_raw(r, &v, sizeof v);
+    return le32toh(v);
+}
+
+uint64_t reader_u64(struct reader *r)
+{
+    uint64_t v;
+    reader_raw(r, &v, sizeof v);
+    return le64toh(v);
 }
 
 struct bytes reader_bytes(struct reader *r, size_t max)

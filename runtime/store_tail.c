@@ -35,10 +35,17 @@ static uint32_t whole_blocks(size_t len)
 
 /* ---- create and open ---- */
 
-int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path)
+static void init(struct store_tail *tail, const struct disk *disk)
 {
     memset(tail, 0, sizeof *tail);
     tail->disk = disk;
+    tail->out.cap = STORE_TAIL_HALF_BYTES;
+    tail->out.data = xaligned(STORE_TAIL_BLOCK, STORE_TAIL_HALF_BYTES);
+}
+
+int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path)
+{
+    init(tail, disk);
     tail->blank = true;
     int error = disk->open(disk->arg, path, DISK_CREATE, &tail->file);
     if (error == 0)
@@ -59,8 +66,7 @@ static bool all_zero(const uint8_t *data, size_t len)
 assent_status store_tail_open(struct store_tail *tail, const struct disk *disk, const char *path,
                               char *why, size_t why_size)
 {
-    memset(tail, 0, sizeof *tail);
-    tail->disk = disk;
+    init(tail, disk);
     const char *what = "opened";
     int error = disk->open(disk->arg, path, DISK_WRITE, &tail->file);
     if (error == 0) {
@@ -249,7 +255,6 @@ int store_tail_write(struct store_tail *tail, const struct store_position *befor
     tail->out.len = 0;
     copy_write(tail, before, after);
     size_t copy = tail->out.len;
-    writer_reserve(&tail->out, copy);
     memcpy(tail->out.data + copy, tail->out.data, copy);
     tail->out.len += copy;
     uint64_t at = (uint64_t)tail->half * STORE_TAIL_HALF_BYTES + tail->used;

@@ -38,7 +38,8 @@ struct store_tail {
     uint32_t half;      /* being written */
     uint32_t used;      /* bytes of it */
     struct writer rows; /* of the open batch; ends early once it is too large for an entry */
-    struct writer out;
+    struct writer
+        out; /* both copies; a half large and aligned to a block, so that it never grows */
     /* from store_tail_open to store_tail_start */
     uint8_t *raw;
     struct store_tail_entry *entry; /* by seq, the newest last */
