@@ -13,6 +13,10 @@
  *                                    reads it next, from the log or checked.
  *   SQLITE_IOERR_DATA                everything else
  *
+ * SQLite writes each frame of the write-ahead log as two pieces, one after the other. They are put
+ * together and written as few large ones, the last when the frame that ends the transaction is
+ * whole: that is before SQLite tells anybody of it.
+ *
  * No page that SQLite reads was never written, so a page of zeros is damaged: in WAL mode every new
  * page is in the log before the file grows, and found there until the page is in the file. */
 #include "runtime/store_pages.h"
@@ -34,6 +38,13 @@
 #define SUM_AT       (STORE_PAGES_BYTES - SUM_BYTES)
 #define HEADER_BYTES 100
 
+/* Of the write-ahead log, as SQLite's file format has it. */
+#define WAL_HEADER_BYTES   32
+#define FRAME_HEADER_BYTES 24
+#define FRAME_COMMIT_AT    4 /* u32, not zero in the last frame of a transaction */
+
+#define AHEAD_BYTES (64 * 1024)
+
 /* A VFS of ours and the one below. */
 struct pages_vfs {
     sqlite3_vfs vfs;
@@ -48,6 +59,12 @@ struct pages_file {
     uint8_t salt[SALT_BYTES];
     char damage[256]; /* "": none */
     uint8_t page[STORE_PAGES_BYTES];
+    /* of the write-ahead log: what was not written yet, and where it goes */
+    uint8_t *ahead;
+    int ahead_len;
+    sqlite3_int64 ahead_at;
+    sqlite3_int64 end; /* behind the last byte since the log's header was written */
+    bool commits;      /* the frame that was begun ends the transaction */
 };
 
 /* Where the real file begins in the allocation. */
@@ -230,9 +247,69 @@ static int pages_shm_unmap(sqlite3_file *file, int remove)
     return real(file)->pMethods->xShmUnmap(real(file), remove);
 }
 
+/* ---- the write-ahead log ---- */
+
+static int wal_flush(struct pages_file *f)
+{
+    int len = f->ahead_len;
+    f->ahead_len = 0;
+    return len == 0 ? SQLITE_OK : write_real(&f->base, f->ahead, len, f->ahead_at);
+}
+
+/* Frames that continue the log wait for the others of their transaction; what is anywhere else is
+ * written as it comes. */
+static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+    struct pages_file *f = of(file);
+    bool continues = f->ahead_len > 0 && at == f->ahead_at + f->ahead_len;
+    int rc = continues && f->ahead_len + len <= AHEAD_BYTES ? SQLITE_OK : wal_flush(f);
+    if (rc != SQLITE_OK || at < WAL_HEADER_BYTES || at < f->end || len > AHEAD_BYTES) {
+        f->end = at + len > f->end || at < WAL_HEADER_BYTES ? at + len : f->end;
+        return rc == SQLITE_OK ? write_real(file, data, len, at) : rc;
+    }
+    if (f->ahead == NULL)
+        f->ahead = xmalloc(AHEAD_BYTES);
+    if (f->ahead_len == 0)
+        f->ahead_at = at;
+    memcpy(f->ahead + f->ahead_len, data, (size_t)len);
+    f->ahead_len += len;
+    f->end = at + len;
+    if (len != FRAME_HEADER_BYTES)
+        return f->commits ? wal_flush(f) : SQLITE_OK;
+    static const uint8_t none[4];
+    f->commits = memcmp((const uint8_t *)data + FRAME_COMMIT_AT, none, sizeof none) != 0;
+    return SQLITE_OK;
+}
+
+static int wal_close(sqlite3_file *file)
+{
+    int rc = wal_flush(of(file)), closed = pages_close(file);
+    free(of(file)->ahead);
+    return rc == SQLITE_OK ? closed : rc;
+}
+
 static int wal_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 {
-    return real(file)->pMethods->xRead(real(file), data, len, at);
+    int rc = wal_flush(of(file));
+    return rc == SQLITE_OK ? real(file)->pMethods->xRead(real(file), data, len, at) : rc;
+}
+
+static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    int rc = wal_flush(of(file));
+    return rc == SQLITE_OK ? pages_truncate(file, size) : rc;
+}
+
+static int wal_sync(sqlite3_file *file, int flags)
+{
+    int rc = wal_flush(of(file));
+    return rc == SQLITE_OK ? pages_sync(file, flags) : rc;
+}
+
+static int wal_file_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    int rc = wal_flush(of(file));
+    return rc == SQLITE_OK ? pages_file_size(file, size) : rc;
 }
 
 /* Version 2: without xFetch, which would hand out pages that nobody has checked. */
@@ -255,12 +332,12 @@ static const sqlite3_io_methods methods = {.iVersion = 2,
                                            .xShmUnmap = pages_shm_unmap};
 
 static const sqlite3_io_methods wal_methods = {.iVersion = 1,
-                                               .xClose = pages_close,
+                                               .xClose = wal_close,
                                                .xRead = wal_read,
-                                               .xWrite = write_real,
-                                               .xTruncate = pages_truncate,
-                                               .xSync = pages_sync,
-                                               .xFileSize = pages_file_size,
+                                               .xWrite = wal_write,
+                                               .xTruncate = wal_truncate,
+                                               .xSync = wal_sync,
+                                               .xFileSize = wal_file_size,
                                                .xLock = pages_lock,
                                                .xUnlock = pages_unlock,
                                                .xCheckReservedLock = pages_check_reserved_lock,
