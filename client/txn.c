@@ -481,7 +481,8 @@ assent_status assent_txn_id(assent_txn *t, assent_txid *out)
 void txn_take_results(assent_txn *t, struct blob *results[PARTICIPANTS_MAX])
 {
     for (int i = 0; i < PARTICIPANTS_MAX; i++) {
-        assent_status status = list_new(results[i], &t->results[i]);
+        assent_status status =
+            results[i] == NULL ? ASSENT_OK : list_new(results[i], &t->results[i]);
         if (status != ASSENT_OK)
             t->results_status = status;
         else if (results[i] == NULL && i < t->parts && t->part[i].reads)
