@@ -37,8 +37,9 @@ struct engine {
     struct prng prng;
     uint64_t last_request;
     struct timers timers;
-    uv_timer_t timer; /* fires at the earliest of timers */
-    uv_timer_t turn;  /* ends the finished calls */
+    uv_timer_t timer;  /* fires at the earliest of timers */
+    uint64_t armed_us; /* when; TIMERS_NEVER: it does not run */
+    uv_timer_t turn;   /* ends the finished calls */
     struct calls active;
     struct calls finished;
     struct topic *topics;
@@ -366,13 +367,18 @@ static void engine_settle(struct engine *e)
 {
     while (e->to_dial > 0)
         transport_dial(e->transport, e->dial[--e->to_dial]);
-    uint64_t next = timers_next(&e->timers), now = clock_now_us();
+    uint64_t next = timers_next(&e->timers);
     if (!TAILQ_EMPTY(&e->finished) || (e->closing && !e->transport_closing))
         uv_timer_start(&e->turn, engine_turn, 0, 0);
+    /* A time that has moved away is looked at when the timer fires. */
+    if (next != TIMERS_NEVER && next >= e->armed_us)
+        return;
+    e->armed_us = next;
     if (next == TIMERS_NEVER) {
         uv_timer_stop(&e->timer);
         return;
     }
+    uint64_t now = clock_now_us();
     uv_update_time(e->loop);
     uv_timer_start(&e->timer, engine_fired, next <= now ? 0 : (next - now + 999) / 1000, 0);
 }
@@ -392,6 +398,7 @@ static void engine_fired(uv_timer_t *timer)
     struct engine *e = timer->data;
     struct session_event ev = event_of(e, SESSION_EVENT_TICK, 0);
     struct timer *due;
+    e->armed_us = TIMERS_NEVER;
     while ((due = timers_pop(&e->timers, ev.now_us)) != NULL)
         call_step(e, due->owner, &ev);
     engine_settle(e);
@@ -494,6 +501,7 @@ struct engine *engine_new(uv_loop_t *loop, const struct engine_config *config)
     e->transport = transport_new(loop, &transport, &handlers);
     keypair_wipe(&transport.keys);
     uv_timer_init(loop, &e->timer);
+    e->armed_us = TIMERS_NEVER;
     uv_timer_init(loop, &e->turn);
     e->timer.data = e->turn.data = e;
     e->handles = 2;

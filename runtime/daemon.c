@@ -47,6 +47,7 @@ struct daemon {
     uint64_t stop_at_us;
     bool closing;
     uint64_t started_us;
+    uint64_t armed_us; /* when `deadline` fires; UINT64_MAX: it does not run */
 };
 
 static uint64_t now_us(void)
@@ -68,19 +69,29 @@ static uint64_t host_wall_ms(void *arg)
     return test_clock_wall_ms();
 }
 
-static void on_deadline(uv_timer_t *timer)
-{
-    struct event e = {.kind = EVENT_TICK};
-    driver_step(&((struct daemon *)timer->data)->driver, &e);
-}
+static void on_deadline(uv_timer_t *timer);
 
+/* A deadline that has moved away is looked at when the timer fires: most are never reached. */
 static void arm_deadline(void *arg)
 {
     struct daemon *d = arg;
-    uint64_t at = d->role->deadline(d->role->arg), now = now_us();
-    if (d->closing || at == UINT64_MAX)
+    uint64_t at = d->role->deadline(d->role->arg);
+    if (d->closing || at >= d->armed_us)
         return;
+    uint64_t now = now_us();
+    d->armed_us = at;
     uv_timer_start(&d->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    struct event e = {.kind = EVENT_TICK};
+    d->armed_us = UINT64_MAX;
+    if (d->role->deadline(d->role->arg) <= now_us())
+        driver_step(&d->driver, &e);
+    else
+        arm_deadline(d);
 }
 
 static void on_crash(uv_timer_t *timer)
@@ -349,6 +360,7 @@ static void init_handles(struct daemon *d)
 {
     uv_async_init(&d->loop, &d->stored, on_stored);
     uv_timer_init(&d->loop, &d->deadline);
+    d->armed_us = UINT64_MAX;
     uv_timer_init(&d->loop, &d->second);
     uv_timer_init(&d->loop, &d->stopping);
     uv_timer_init(&d->loop, &d->crash);
