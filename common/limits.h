@@ -44,8 +44,6 @@
 
 /* one frame: the largest message is COMMIT, or RESULT with the results of a few large scans */
 #define FRAME_BYTES_MAX (16u * 1024u * 1024u)
-/* containers inside containers in one frame: [type, head, [participants [..]]] */
-#define FRAME_DEPTH_MAX 8u
 /* txids in one FORGET, SETTLE_ASK or SETTLED */
 #define FORGET_MAX 1024u
 

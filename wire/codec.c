@@ -2,9 +2,8 @@
  * message in the order of its struct in common/msg.h. Each message has one function that packs it
  * and one that unpacks it, side by side; BODIES joins them to the types.
  *
- * Decoding. 1. The frame is scanned and unpacked as one array. 2. Every field is read, checked and
- * copied into a new message; the first fault sticks. 3. A fault, or a value left over, drops the
- * message whole. */
+ * Decoding. 1. Every field is read from where it lies, checked and copied into a new message; the
+ * first fault sticks. 2. A fault, or a value left over, drops the message whole. */
 #include "wire/codec.h"
 
 #include <stdio.h>
@@ -13,8 +12,6 @@
 #include "wire/parts.h"
 #include "wire/unpack.h"
 
-/* The fullest message is FORGET: an array of five values per txid. */
-#define VALUES_MAX (8u * FORGET_MAX)
 /* More than the fields of any message. */
 #define FIELDS_MAX 64u
 
@@ -616,21 +613,22 @@ bool codec_encode(const struct msg *m, struct writer *out)
 
 static struct msg *message_unpack(struct unpack *u, char *why, size_t why_size)
 {
+    const struct unpack_fault *fault = &u->tree->fault;
     uint64_t type = unpack_uint(u, UINT32_MAX, "type");
     if (unpack_good(u) && !msg_type_known(type))
         unpack_fail(u, ASSENT_MALFORMED, "type", "unknown");
     if (!unpack_good(u)) {
-        snprintf(why, why_size, "message %s: %s", u->fault->field, u->fault->problem);
+        snprintf(why, why_size, "message %s: %s", fault->field, fault->problem);
         return NULL;
     }
     struct msg *m = msg_new((enum msg_type)type, NULL);
     if (msg_has_head(m->type))
         m->head = head_unpack(u);
     body_unpack(u, m);
-    unpack_end(u, "fields");
+    unpack_close(u, "fields");
     if (unpack_good(u))
         return m;
-    snprintf(why, why_size, "%s, %s: %s", msg_name(m->type), u->fault->field, u->fault->problem);
+    snprintf(why, why_size, "%s, %s: %s", msg_name(m->type), fault->field, fault->problem);
     msg_unref(m);
     return NULL;
 }
@@ -642,10 +640,8 @@ struct msg *codec_decode(struct bytes body, char *why, size_t why_size)
         return NULL;
     }
     struct unpack_tree tree;
-    struct unpack fields = unpack_open(&tree, body, FIELDS_MAX, VALUES_MAX);
-    struct msg *m = message_unpack(&fields, why, why_size);
-    unpack_close(&tree);
-    return m;
+    struct unpack fields = unpack_open(&tree, body, FIELDS_MAX);
+    return message_unpack(&fields, why, why_size);
 }
 
 uint32_t frame_length(const uint8_t header[FRAME_HEADER_BYTES])

@@ -12,8 +12,7 @@
 bool codec_encode(const struct msg *m, struct writer *out);
 
 /* Decodes the body of one frame (without the length). NULL when malformed, with the reason in `why`
- * (at least 128 bytes). The new message copies what it keeps. Before msgpack-c sees the bytes a
- * scan checks depth and that every container's count is at most the bytes left. */
+ * (at least 128 bytes). The new message copies what it keeps. */
 struct msg *codec_decode(struct bytes body, char *why, size_t why_size);
 
 /* Body length from a frame header, or 0 if it is over FRAME_BYTES_MAX or zero. */

@@ -218,11 +218,11 @@ assent_status ops_decode(struct blob *source, struct ops *out, char *why, size_t
         snprintf(why, why_size, "operations: longer than %u bytes", OPS_BYTES_MAX);
         return ASSENT_TOO_LARGE;
     }
-    struct unpack list =
-        unpack_open(&tree, blob_bytes(source), OPS_MAX, 1 + OPS_MAX * OP_VALUES_MAX);
+    struct unpack list = unpack_open(&tree, blob_bytes(source), OPS_MAX);
     out->op = xcalloc(list.left, sizeof *out->op);
     while (list.left > 0 && unpack_good(&list))
         op_unpack(&list, &out->op[out->n++]);
+    unpack_close(&list, "bytes");
     assent_status status = tree.fault.status;
     if (status == ASSENT_OK) {
         out->source = blob_ref(source);
@@ -234,7 +234,6 @@ assent_status ops_decode(struct blob *source, struct ops *out, char *why, size_t
             snprintf(why, why_size, "%s: %s", tree.fault.field, tree.fault.problem);
         ops_free(out);
     }
-    unpack_close(&tree);
     return status;
 }
 
@@ -285,17 +284,16 @@ assent_status results_decode(struct blob *source, struct results *out)
     *out = (struct results){0};
     if (len > RESULTS_BYTES_MAX)
         return ASSENT_TOO_LARGE;
-    struct unpack list =
-        unpack_open(&tree, blob_bytes(source), (uint32_t)len / RESULT_BYTES_MIN, RESULTS_BYTES_MAX);
+    struct unpack list = unpack_open(&tree, blob_bytes(source), (uint32_t)len / RESULT_BYTES_MIN);
     out->result = xcalloc(list.left, sizeof *out->result);
     while (list.left > 0 && unpack_good(&list))
         result_unpack(&list, &out->result[out->n++]);
+    unpack_close(&list, "bytes");
     assent_status status = tree.fault.status;
     if (status == ASSENT_OK)
         out->source = blob_ref(source);
     else
         results_free(out);
-    unpack_close(&tree);
     return status;
 }
 

@@ -1,57 +1,78 @@
+/* msgpack-c's packer, made of its template, which appends through pack_append. */
 #include "wire/pack.h"
+
+#include <string.h>
+
+#include <msgpack/pack_define.h>
+#include <msgpack/timestamp.h>
 
 #include "wire/text.h"
 
-static int pack_append(void *data, const char *bytes, size_t len)
+/* Makes room for len more bytes; refuses when they would pass the limit. */
+static bool pack_grow(struct pack *p, size_t len)
 {
-    struct pack *p = data;
-    if (p->refused || p->end - p->out->len < len) {
+    if (p->end - p->out->len < len) {
         p->refused = true;
-        return -1;
+        return false;
     }
-    writer_raw(p->out, bytes, len);
+    writer_reserve(p->out, len);
+    p->room = p->out->cap < p->end ? p->out->cap : p->end;
+    return true;
+}
+
+static inline int pack_append(struct pack *p, const void *bytes, size_t len)
+{
+    if (p->room - p->out->len < len && !pack_grow(p, len))
+        return -1;
+    memcpy(p->out->data + p->out->len, bytes, len);
+    p->out->len += len;
     return 0;
 }
 
+#define msgpack_pack_inline_func(name)            static inline int packer##name
+#define msgpack_pack_inline_func_cint(name)       static inline int packer##name
+#define msgpack_pack_user                         struct pack *
+#define msgpack_pack_append_buffer(p, bytes, len) return pack_append(p, bytes, len)
+#include <msgpack/pack_template.h>
+
 void pack_start(struct pack *p, struct writer *out, size_t max)
 {
-    *p = (struct pack){.out = out, .end = out->len + max};
-    msgpack_packer_init(&p->packer, p, pack_append);
+    *p = (struct pack){.out = out, .room = out->len, .end = out->len + max};
 }
 
 void pack_array(struct pack *p, uint32_t n)
 {
-    msgpack_pack_array(&p->packer, n);
+    packer_array(p, n);
 }
 
 void pack_nil(struct pack *p)
 {
-    msgpack_pack_nil(&p->packer);
+    packer_nil(p);
 }
 
 void pack_bool(struct pack *p, bool v)
 {
     if (v)
-        msgpack_pack_true(&p->packer);
+        packer_true(p);
     else
-        msgpack_pack_false(&p->packer);
+        packer_false(p);
 }
 
 void pack_uint(struct pack *p, uint64_t v)
 {
-    msgpack_pack_uint64(&p->packer, v);
+    packer_uint64(p, v);
 }
 
 void pack_int(struct pack *p, int64_t v)
 {
-    msgpack_pack_int64(&p->packer, v);
+    packer_int64(p, v);
 }
 
 void pack_bin(struct pack *p, struct bytes b)
 {
-    msgpack_pack_bin(&p->packer, b.len);
+    packer_bin(p, b.len);
     if (b.len > 0)
-        msgpack_pack_bin_body(&p->packer, b.data, b.len);
+        packer_bin_body(p, b.data, b.len);
 }
 
 void pack_blob(struct pack *p, const struct blob *blob, size_t max)
@@ -66,9 +87,9 @@ void pack_blob(struct pack *p, const struct blob *blob, size_t max)
 
 static void pack_str(struct pack *p, struct bytes text)
 {
-    msgpack_pack_str(&p->packer, text.len);
+    packer_str(p, text.len);
     if (text.len > 0)
-        msgpack_pack_str_body(&p->packer, text.data, text.len);
+        packer_str_body(p, text.data, text.len);
 }
 
 void pack_text(struct pack *p, struct bytes text, size_t max, bool lines)

@@ -2,13 +2,11 @@
 #ifndef WIRE_PACK_H
 #define WIRE_PACK_H
 
-#include <msgpack/pack.h>
-
 #include "common/bytes.h"
 
 struct pack {
-    msgpack_packer packer;
     struct writer *out;
+    size_t room;  /* out->len may come up to here before pack_grow is asked */
     size_t end;   /* out->len may not pass it */
     bool refused; /* something was over a limit: what was written is of no use */
 };

@@ -4,8 +4,6 @@
 #ifndef WIRE_UNPACK_H
 #define WIRE_UNPACK_H
 
-#include <msgpack/unpack.h>
-
 #include <assent/status.h>
 
 #include "common/bytes.h"
@@ -16,23 +14,24 @@ struct unpack_fault {
     const char *problem;
 };
 
-/* The values of one array that are left to read; the fault is shared by all arrays of one tree. */
-struct unpack {
-    const msgpack_object *at;
-    uint32_t left;
-    struct unpack_fault *fault;
-};
-
+/* What all arrays of one tree share. */
 struct unpack_tree {
-    msgpack_unpacked unpacked;
+    struct bytes rest; /* not read yet */
     struct unpack_fault fault;
 };
 
-/* Opens bytes that must be one array of at most `max` values, and of at most `max_all` with those
- * of the arrays in it, and returns its reader. The tree points into the bytes. Close it in any
- * case. */
-struct unpack unpack_open(struct unpack_tree *tree, struct bytes b, uint32_t max, uint32_t max_all);
-void unpack_close(struct unpack_tree *tree);
+/* The values of one array that are left to read. Values come in the order of the bytes: an array
+ * is read to its end before the one around it goes on. */
+struct unpack {
+    struct unpack_tree *tree;
+    uint32_t left;
+};
+
+/* Opens bytes that must be one array of at most `max` values, and returns its reader. What is read
+ * points into the bytes. */
+struct unpack unpack_open(struct unpack_tree *tree, struct bytes b, uint32_t max);
+/* Nothing may be left of the array that unpack_open returned, and nothing may follow it. */
+void unpack_close(struct unpack *u, const char *field);
 
 /* `field` and `problem` are constant. The first fault of a tree is kept. */
 void unpack_fail(struct unpack *u, assent_status status, const char *field, const char *problem);
@@ -51,7 +50,7 @@ struct blob *unpack_blob_or_nil(struct unpack *u, size_t max, const char *field)
 struct bytes unpack_text(struct unpack *u, size_t max, bool lines, const char *field);
 /* An array of min..max values; with a fault it has none left. */
 struct unpack unpack_array(struct unpack *u, uint32_t min, uint32_t max, const char *field);
-/* Nothing may be left. */
+/* Nothing may be left of an array. */
 void unpack_end(struct unpack *u, const char *field);
 
 #endif
