@@ -237,7 +237,7 @@ bool noise_read(struct noise_handshake *hs, struct bytes message, struct writer 
     noise_turn(hs, false);
     bool good = hs->message == 2 ? read_s(hs, &message) : read_e(hs, &message);
     if (good && message.len >= NOISE_TAG_BYTES) {
-        writer_reserve(payload, message.len - NOISE_TAG_BYTES);
+        writer_reserve(payload, message.len); /* with the tag, so that there is an address */
         good = decrypt_and_hash(hs, message, payload->data + payload->len);
     } else {
         good = false;
@@ -291,7 +291,7 @@ bool noise_open(struct noise_cipher *c, struct bytes ad, struct bytes sealed, st
 {
     if (sealed.len < NOISE_TAG_BYTES)
         return false;
-    writer_reserve(out, sealed.len - NOISE_TAG_BYTES);
+    writer_reserve(out, sealed.len);
     if (!open_into(c, ad, sealed, out->data + out->len))
         return false;
     out->len += sealed.len - NOISE_TAG_BYTES;

@@ -93,7 +93,9 @@ const char *value_read(struct bytes *rest, struct value *out)
     struct value_parser_context parser = {.user = out};
     size_t used = 0;
     value_parser_init(&parser);
-    int verdict = value_parser_execute(&parser, (const char *)rest->data, rest->len, &used);
+    int verdict = 0;
+    if (rest->len > 0) /* else there may be no address */
+        verdict = value_parser_execute(&parser, (const char *)rest->data, rest->len, &used);
     if (verdict == 0)
         return "the bytes end too early";
     if (verdict < 0 && verdict != VALUE_OPENS_ARRAY)
