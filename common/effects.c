@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define WHY_BYTES 192
+
 static struct effect *effect_new(struct effects *e, enum effect_kind kind)
 {
     struct effect *effect = xcalloc(1, sizeof *effect);
@@ -67,7 +69,8 @@ void effect_halt(struct effects *e, const char *format, ...)
     struct effect *effect = effect_new(e, EFFECT_HALT);
     va_list args;
     va_start(args, format);
-    vsnprintf(effect->why, sizeof effect->why, format, args);
+    effect->why = xmalloc(WHY_BYTES);
+    vsnprintf(effect->why, WHY_BYTES, format, args);
     va_end(args);
 }
 
@@ -81,6 +84,7 @@ void effect_free(struct effect *effect)
     msg_unref(effect->msg);
     blob_unref(effect->record.body);
     blob_unref(effect->ops);
+    free(effect->why);
     free(effect);
 }
 

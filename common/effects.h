@@ -90,8 +90,8 @@ struct effect {
     struct ballot ballot; /* of an ACCEPT or PROMISE record */
     struct blob *ops;     /* owned; EFFECT_PREPARE and EFFECT_READ */
     uint64_t token;
-    struct read_point point; /* EFFECT_READ */
-    char why[192];
+    struct read_point point;   /* EFFECT_READ */
+    char *why;                 /* owned; EFFECT_HALT */
     TAILQ_HEAD(, effect) then; /* EFFECT_SENDs */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/bytes.h"
+#include "common/prng.h"
 
 struct txid txid_make(uint64_t unix_ms, uint16_t route, uint64_t random)
 {
@@ -75,4 +76,24 @@ bool txid_parse(const char *text, struct txid *out)
 bool txid_valid(const struct txid *id)
 {
     return (id->b[6] & 0xf0) == 0x70 && (id->b[8] & 0xc0) == 0x80;
+}
+
+struct txid_hash_key txid_hash_key(uint64_t seed)
+{
+    struct txid_hash_key key;
+    struct prng prng;
+    prng_seed(&prng, seed);
+    for (size_t i = 0; i < sizeof key.by / sizeof key.by[0]; i++)
+        key.by[i] = prng_u64(&prng);
+    return key;
+}
+
+uint32_t txid_hash(const struct txid_hash_key *key, const struct txid *id)
+{
+    uint32_t word[TXID_BYTES / sizeof(uint32_t)];
+    uint64_t sum = 0;
+    memcpy(word, id->b, sizeof word);
+    for (size_t i = 0; i < sizeof word / sizeof word[0]; i++)
+        sum += key->by[i] * word[i];
+    return (uint32_t)(sum >> 32);
 }

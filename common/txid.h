@@ -36,4 +36,14 @@ bool txid_parse(const char *text, struct txid *out);
 /* False unless the version and variant bits are those of a UUIDv7. */
 bool txid_valid(const struct txid *id);
 
+/* For a hash table: random multipliers, so that who chooses the ids cannot choose which of them
+ * meet in a bucket. Any two ids have the same hash with a chance of about 2^-32 (multilinear
+ * hashing; Lemire and Kaser, "Strongly universal string hashing is fast"). */
+struct txid_hash_key {
+    uint64_t by[TXID_BYTES / sizeof(uint32_t)];
+};
+
+struct txid_hash_key txid_hash_key(uint64_t seed);
+uint32_t txid_hash(const struct txid_hash_key *key, const struct txid *id);
+
 #endif

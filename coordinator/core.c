@@ -43,7 +43,8 @@ void txn_move(struct txn *t, enum txn_state to)
 struct txn *txn_find(struct coordinator *c, const struct txid *txid)
 {
     struct txn *t;
-    HASH_FIND(hh, c->txns, txid, sizeof *txid, t);
+    uint32_t hash = txid_hash(&c->txns_key, txid);
+    HASH_FIND_BYHASHVALUE(hh, c->txns, txid, sizeof *txid, hash, t);
     return t;
 }
 
@@ -56,7 +57,8 @@ struct txn *txn_add(struct coordinator *c, const struct tx_head *head)
     t->timer.kind = TIMER_TXN;
     t->timer.owner = t;
     TAILQ_INIT(&t->waiters);
-    HASH_ADD(hh, c->txns, head.txid, sizeof t->head.txid, t);
+    uint32_t hash = txid_hash(&c->txns_key, &head->txid);
+    HASH_ADD_BYHASHVALUE(hh, c->txns, head.txid, sizeof t->head.txid, hash, t);
     TAILQ_INSERT_TAIL(&c->open, t, link);
     c->stats.in_memory++;
     settle_later(c, t);
@@ -159,6 +161,7 @@ struct coordinator *coordinator_new(const struct coordinator_config *config)
     for (int i = 0; i < config->participants; i++)
         c->is_participant[config->participant[i]] = true;
     prng_seed(&c->prng, config->seed);
+    c->txns_key = txid_hash_key(~config->seed);
     timers_init(&c->timers);
     TAILQ_INIT(&c->open);
     TAILQ_INIT(&c->finished);
@@ -458,9 +461,8 @@ static void on_unknown(struct coordinator *c, const struct event *e)
     effect_send(c->effects, e->from, m);
 }
 
-struct txn *txn_asked(struct coordinator *c, const struct event *e)
+struct txn *txn_asked(struct coordinator *c, const struct event *e, struct txn *t)
 {
-    struct txn *t = txn_find(c, &e->msg->head.txid);
     if (t == NULL && makes_known(c, e))
         return txn_add(c, &e->msg->head);
     if (t == NULL)
@@ -490,7 +492,7 @@ static void on_message(struct coordinator *c, const struct event *e, bool looked
     if (t == NULL && !looked_up && must_look_up(c, e))
         return;
     if (m->type == MSG_COMMIT) {
-        leader_commit(c, e);
+        leader_commit(c, e, t);
         return;
     }
     /* A coordinator that asks "do you lead it?" must not make this one remember or recover it. */
@@ -500,7 +502,7 @@ static void on_message(struct coordinator *c, const struct event *e, bool looked
         effect_send(c->effects, e->from, no);
         return;
     }
-    t = txn_asked(c, e);
+    t = txn_asked(c, e, t);
     if (t == NULL)
         return;
     if (t->head.home.node == 0)

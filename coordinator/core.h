@@ -20,7 +20,7 @@ struct coordinator_config {
     uint32_t retention_ms;
     uint32_t txid_skew_ms;
     uint32_t clock_ahead_ms;
-    uint64_t seed; /* for back-off */
+    uint64_t seed; /* for back-off, and for what no client may foresee */
 };
 
 struct coordinator_stats {

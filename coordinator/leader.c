@@ -125,16 +125,15 @@ static struct lead *lead_new(struct coordinator *c, const struct event *e)
     return lead;
 }
 
-void leader_commit(struct coordinator *c, const struct event *e)
+void leader_commit(struct coordinator *c, const struct event *e, struct txn *t)
 {
     const struct msg *m = e->msg;
-    struct txn *t = txn_find(c, &m->head.txid);
     bool mine = m->head.home.incarnation == c->config.incarnation || MUTANT(LEADS_AS_OLD_HOME);
     bool home = m->head.home.node == c->config.self && mine;
     bool fresh = txid_ms(&m->head.txid) >= c->evicted_floor_ms;
     if (t != NULL || !home || (!fresh && txid_route(&m->head.txid) != 0)) {
         /* seen before, or perhaps, or not the home: a question for the outcome */
-        t = txn_asked(c, e);
+        t = txn_asked(c, e, t);
         if (t != NULL)
             answer_outcome(c, t, e->from, m->commit.timeout_ms);
         return;

@@ -8,22 +8,16 @@
 
 #include "coordinator/record.h"
 
-#define PRUNE_EVERY 256u
-#define PRUNE_ROWS  512
+/* Rows that flush() prunes, besides two for each outcome it adds: more than it leaves behind. */
+#define PRUNE_ROWS 8
 
-/* A FINISHED record that is durable in the log and not applied to the tables yet. */
+/* A record that is durable in the log and not applied to the tables yet. */
 struct behind {
-    UT_hash_handle hh;
-    struct txid txid;
-    uint64_t nth; /* the how-manieth record of this role it is */
-    hlc_ts ts;
-    struct blob *body;
-    TAILQ_ENTRY(behind) link;
-};
-
-struct replayed {
-    TAILQ_ENTRY(replayed) link;
+    UT_hash_handle hh; /* by txid, unless there is a newer one */
+    uint64_t nth;      /* the how-manieth record of this role it is */
     struct record record;
+    struct behind *newer; /* of the same transaction */
+    TAILQ_ENTRY(behind) link;
 };
 
 struct coordinator_store {
@@ -31,37 +25,27 @@ struct coordinator_store {
     uint64_t durable_n, applied_n;
     uint64_t confirmed_n; /* applied_n as of the last apply that was committed */
     struct behind *behind;
-    TAILQ_HEAD(, behind) behind_list;
-    TAILQ_HEAD(, replayed) replayed; /* until coordinator_store_each */
-    uint64_t newest_ms;              /* of the replayed */
+    TAILQ_HEAD(, behind) behind_list; /* in log order */
     hlc_ts watermark;
-    uint32_t since_prune;
+    bool prune_due; /* pruning has not reached the watermark yet */
 };
 
 struct coordinator_store *coordinator_store_new(void)
 {
     struct coordinator_store *s = xcalloc(1, sizeof *s);
     TAILQ_INIT(&s->behind_list);
-    TAILQ_INIT(&s->replayed);
     return s;
 }
 
-static void behind_free(struct coordinator_store *s, struct behind *b)
+/* The first of the list, so that no older one points to it. */
+static void behind_free_first(struct coordinator_store *s)
 {
+    struct behind *b = TAILQ_FIRST(&s->behind_list);
     TAILQ_REMOVE(&s->behind_list, b, link);
-    HASH_DELETE(hh, s->behind, b);
-    blob_unref(b->body);
+    if (b->newer == NULL)
+        HASH_DELETE(hh, s->behind, b);
+    blob_unref(b->record.body);
     free(b);
-}
-
-static void replayed_free(struct coordinator_store *s)
-{
-    struct replayed *r;
-    while ((r = TAILQ_FIRST(&s->replayed)) != NULL) {
-        TAILQ_REMOVE(&s->replayed, r, link);
-        blob_unref(r->record.body);
-        free(r);
-    }
 }
 
 static void statements_free(struct coordinator_store *s)
@@ -75,12 +59,10 @@ static void statements_free(struct coordinator_store *s)
 
 void coordinator_store_free(struct coordinator_store *s)
 {
-    struct behind *b;
     if (s == NULL)
         return;
-    while ((b = TAILQ_FIRST(&s->behind_list)) != NULL)
-        behind_free(s, b);
-    replayed_free(s);
+    while (!TAILQ_EMPTY(&s->behind_list))
+        behind_free_first(s);
     statements_free(s);
     free(s);
 }
@@ -116,6 +98,7 @@ static void on_rollback(void *arg)
 {
     struct coordinator_store *s = arg;
     s->applied_n = s->confirmed_n;
+    s->prune_due = true;
 }
 
 static int load(void *arg, struct sqlite3 *db)
@@ -136,44 +119,28 @@ static int load(void *arg, struct sqlite3 *db)
     return rc;
 }
 
-static struct record record_copy(const struct record *record)
-{
-    struct record copy = *record;
-    copy.body = record->body == NULL ? NULL : blob_new(blob_bytes(record->body));
-    return copy;
-}
-
 void coordinator_store_durable(struct coordinator_store *s, const struct record *record)
 {
-    struct behind *b;
-    if (record->kind == RECORD_WATERMARK)
+    struct behind *b, *older;
+    if (record->kind == RECORD_WATERMARK) {
         s->watermark = record->ts;
+        s->prune_due = true;
+    }
     if (record->kind < RECORD_ACCEPT)
         return;
-    s->durable_n++;
-    if (record->kind != RECORD_FINISHED)
-        return;
-    HASH_FIND(hh, s->behind, &record->txid, sizeof record->txid, b);
-    if (b != NULL)
-        behind_free(s, b);
     b = xcalloc(1, sizeof *b);
-    b->txid = record->txid;
-    b->nth = s->durable_n;
-    b->ts = record->ts;
-    b->body = blob_new(blob_bytes(record->body));
-    HASH_ADD(hh, s->behind, txid, sizeof b->txid, b);
+    b->nth = ++s->durable_n;
+    b->record = *record;
+    blob_ref(b->record.body);
+    HASH_REPLACE(hh, s->behind, record.txid, sizeof b->record.txid, b, older);
+    if (older != NULL)
+        older->newer = b;
     TAILQ_INSERT_TAIL(&s->behind_list, b, link);
 }
 
 static int replay(void *arg, const struct record *record)
 {
-    struct coordinator_store *s = arg;
-    struct replayed *r = xcalloc(1, sizeof *r);
-    r->record = record_copy(record);
-    TAILQ_INSERT_TAIL(&s->replayed, r, link);
-    if (txid_ms(&record->txid) > s->newest_ms)
-        s->newest_ms = txid_ms(&record->txid);
-    coordinator_store_durable(s, record);
+    coordinator_store_durable(arg, record);
     return SQLITE_OK;
 }
 
@@ -185,41 +152,66 @@ static int step(sqlite3_stmt *stmt)
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-static int prune(struct coordinator_store *s)
+/* A bounded step towards the watermark, so that nobody waits for a long delete. */
+static int prune(struct coordinator_store *s, int rows)
 {
     struct txid first = txid_make(hlc_to_ms(s->watermark), 0, 0);
-    if (s->watermark == 0 || ++s->since_prune < PRUNE_EVERY)
+    if (!s->prune_due)
         return SQLITE_OK;
-    s->since_prune = 0;
-    sqlite3_bind_blob(s->prune, 1, first.b, TXID_BYTES, SQLITE_TRANSIENT);
-    sqlite3_bind_int(s->prune, 2, PRUNE_ROWS);
-    return step(s->prune);
+    sqlite3_bind_blob(s->prune, 1, first.b, TXID_BYTES, SQLITE_STATIC);
+    sqlite3_bind_int(s->prune, 2, rows);
+    int rc = step(s->prune);
+    s->prune_due = rc != SQLITE_OK || sqlite3_changes(sqlite3_db_handle(s->prune)) == rows;
+    return rc;
 }
 
+/* Only counts: flush() knows which records have been overtaken. */
 static int apply(void *arg, const struct record *record)
 {
     struct coordinator_store *s = arg;
-    struct outcome outcome;
-    int rc;
+    (void)record;
     s->applied_n++;
-    if (record->kind != RECORD_FINISHED) {
-        struct bytes body = blob_bytes(record->body);
-        sqlite3_bind_blob(s->put, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
-        sqlite3_bind_blob(s->put, 2, body.data, (int)body.len, SQLITE_STATIC);
-        return step(s->put);
-    }
+    return SQLITE_OK;
+}
+
+static int flush_unsettled(struct coordinator_store *s, const struct record *record)
+{
+    struct bytes body = blob_bytes(record->body);
+    sqlite3_bind_blob(s->put, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
+    sqlite3_bind_blob(s->put, 2, body.data, (int)body.len, SQLITE_STATIC);
+    return step(s->put);
+}
+
+static int flush_finished(struct coordinator_store *s, const struct record *record)
+{
+    struct outcome outcome;
     if (!finished_record_decode(record, &outcome))
         return SQLITE_CORRUPT;
     sqlite3_bind_blob(s->drop, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
-    rc = step(s->drop);
+    int rc = step(s->drop);
     if (rc != SQLITE_OK)
         return rc;
     sqlite3_bind_blob(s->finish, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
     sqlite3_bind_int(s->finish, 2, outcome.kind);
     sqlite3_bind_int64(s->finish, 3, (sqlite3_int64)outcome.commit_ts);
     sqlite3_bind_int(s->finish, 4, outcome.reason);
-    rc = step(s->finish);
-    return rc == SQLITE_OK ? prune(s) : rc;
+    return step(s->finish);
+}
+
+/* Of each transaction, the newest record among those applied; FINISHED is the last there is. */
+static int flush(void *arg)
+{
+    struct coordinator_store *s = arg;
+    struct behind *b = TAILQ_FIRST(&s->behind_list);
+    int rc = SQLITE_OK, finished = 0;
+    for (; rc == SQLITE_OK && b != NULL && b->nth <= s->applied_n; b = TAILQ_NEXT(b, link)) {
+        bool done = b->record.kind == RECORD_FINISHED;
+        if (b->newer != NULL && b->newer->nth <= s->applied_n)
+            continue;
+        rc = done ? flush_finished(s, &b->record) : flush_unsettled(s, &b->record);
+        finished += done;
+    }
+    return rc == SQLITE_OK ? prune(s, PRUNE_ROWS + 2 * finished) : rc;
 }
 
 static void applied(void *arg, uint64_t seq)
@@ -229,12 +221,12 @@ static void applied(void *arg, uint64_t seq)
     (void)seq;
     s->confirmed_n = s->applied_n;
     while ((b = TAILQ_FIRST(&s->behind_list)) != NULL && b->nth <= s->applied_n)
-        behind_free(s, b);
+        behind_free_first(s);
 }
 
 struct store_role coordinator_store_role(struct coordinator_store *s)
 {
-    return (struct store_role){s, create, load, replay, apply, NULL, applied, NULL};
+    return (struct store_role){s, create, load, replay, apply, flush, applied, NULL};
 }
 
 assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlite3 *db,
@@ -244,10 +236,10 @@ assent_status coordinator_store_lookup(struct coordinator_store *s, struct sqlit
     (void)db;
     *out = (struct record){.kind = RECORD_FINISHED, .txid = *txid};
     HASH_FIND(hh, s->behind, txid, sizeof *txid, b);
-    *found = b != NULL;
-    if (b != NULL) {
-        out->ts = b->ts;
-        out->body = blob_ref(b->body);
+    *found = b != NULL && b->record.kind == RECORD_FINISHED;
+    if (*found) {
+        *out = b->record;
+        blob_ref(out->body);
         return ASSENT_OK;
     }
     sqlite3_bind_blob(s->find, 1, txid->b, TXID_BYTES, SQLITE_STATIC);
@@ -290,7 +282,7 @@ assent_status coordinator_store_each(struct coordinator_store *s, struct sqlite3
                                      void *arg)
 {
     sqlite3_stmt *stmt = NULL;
-    struct replayed *r;
+    struct behind *b;
     assent_status status = ASSENT_OK;
     int rc = prepare(db, &stmt, "SELECT txid, body FROM transactions");
     while (status == ASSENT_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
@@ -298,10 +290,9 @@ assent_status coordinator_store_each(struct coordinator_store *s, struct sqlite3
     if (status == ASSENT_OK && rc != SQLITE_DONE)
         status = read_failed(db);
     sqlite3_finalize(stmt);
-    TAILQ_FOREACH (r, &s->replayed, link)
-        if (status == ASSENT_OK && !each(arg, &r->record))
+    TAILQ_FOREACH (b, &s->behind_list, link)
+        if (status == ASSENT_OK && !each(arg, &b->record))
             status = ASSENT_CORRUPT;
-    replayed_free(s);
     return status;
 }
 
@@ -324,7 +315,10 @@ static assent_status newest_of(struct sqlite3 *db, const char *sql, uint64_t *ms
 assent_status coordinator_store_newest_ms(struct coordinator_store *s, struct sqlite3 *db,
                                           uint64_t *ms)
 {
-    *ms = s->newest_ms;
+    struct behind *b;
+    *ms = 0;
+    TAILQ_FOREACH (b, &s->behind_list, link)
+        *ms = txid_ms(&b->record.txid) > *ms ? txid_ms(&b->record.txid) : *ms;
     assent_status status = newest_of(db, "SELECT max(txid) FROM outcomes", ms);
     if (status == ASSENT_OK)
         status = newest_of(db, "SELECT max(txid) FROM transactions", ms);

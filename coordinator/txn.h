@@ -135,6 +135,7 @@ struct coordinator {
     struct effects *effects; /* of the event in progress */
     struct prng prng;
     struct txn *txns;
+    struct txid_hash_key txns_key;
     struct stash *stash; /* what came for transactions that storage is looking up */
     struct timers timers;
     struct timer second, forget_timer;
@@ -161,9 +162,9 @@ struct coordinator {
 /* core.c */
 void txn_move(struct txn *t, enum txn_state to);
 struct txn *txn_find(struct coordinator *c, const struct txid *txid);
-/* The transaction of a question or another message that may make it known here; NULL after
- * answering that it is forgotten or unknown. */
-struct txn *txn_asked(struct coordinator *c, const struct event *e);
+/* The transaction of a question or another message that may make it known here, if it is not (t is
+ * NULL); NULL after answering that it is forgotten or unknown. */
+struct txn *txn_asked(struct coordinator *c, const struct event *e, struct txn *t);
 struct txn *txn_add(struct coordinator *c, const struct tx_head *head);
 void txn_remove(struct coordinator *c, struct txn *t);
 /* Forgets a transaction that was only asked about, and that nobody asks about any more. */
@@ -185,7 +186,8 @@ void coordinator_broadcast(struct coordinator *c, struct msg *m);
 uint64_t coordinator_jitter(struct coordinator *c, uint64_t us);
 
 /* leader.c */
-void leader_commit(struct coordinator *c, const struct event *e);
+/* t: NULL if it is not known here. */
+void leader_commit(struct coordinator *c, const struct event *e, struct txn *t);
 void leader_vote(struct coordinator *c, struct txn *t, int i, const struct msg *m);
 void leader_accepted(struct coordinator *c, struct txn *t, const struct msg *m, int acceptor);
 void leader_own_accept_stored(struct coordinator *c, struct txn *t);

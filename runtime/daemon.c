@@ -26,6 +26,7 @@
 #include "runtime/storage.h"
 #include "runtime/test_clock.h"
 #include "runtime/transport.h"
+#include "wire/random.h"
 
 #define STOP_WAIT_MS  5000u
 #define STOP_DRAIN_MS 500u
@@ -343,7 +344,7 @@ static int open_node(struct daemon *d, const struct noise_keypair *keys)
     char why[WHY_BYTES];
     struct store_stats stats;
     uint32_t in_doubt = 0;
-    d->start = (struct node_start){.cluster = d->cluster, .self = d->self};
+    d->start = (struct node_start){.cluster = d->cluster, .self = d->self, .seed = random_bits()};
     assent_status status = driver_open(d->role, &disk_posix, d->args.data_dir, keys->public,
                                        d->args.check_config, &d->start, &in_doubt, why, sizeof why);
     if (status != ASSENT_OK)

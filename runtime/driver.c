@@ -273,7 +273,7 @@ assent_status driver_open(const struct node_role *role, const struct disk *disk,
     log_store_node(start->store, &start->recovered);
     if (!only_look)
         status = begin_incarnation(start, why, why_size);
-    start->seed = (uint64_t)start->self->id << 32 | start->incarnation;
+    start->seed ^= (uint64_t)start->self->id << 32 | start->incarnation;
     if (status == ASSENT_OK)
         status = role->open(role->arg, start, in_doubt, why, why_size);
     return status;

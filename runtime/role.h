@@ -14,7 +14,7 @@ struct node_start {
     struct log_store *store;
     uint32_t incarnation;
     struct store_node recovered; /* as the node left it, before this start */
-    uint64_t seed;
+    uint64_t seed; /* before driver_open: random, or 0 for a run that can be repeated */
 };
 
 /* The result of checks and reads on the storage thread; blobs owned by the caller. */

@@ -57,6 +57,44 @@ static void txid_keeps_time_and_route_and_parses_back(void **state)
     assert_false(txid_parse("0123456789ab-73ff-bfff--ffffffffffff", &back));
 }
 
+/* The most ids of one bucket among 1024, of 4096 ids that differ only in 12 bits from `shift` on. */
+static int fullest_bucket(uint64_t seed, int shift)
+{
+    struct txid_hash_key key = txid_hash_key(seed);
+    int n[1024] = {0}, most = 0;
+    for (uint64_t i = 0; i < 4096; i++) {
+        struct txid id = txid_make(shift < 64 ? 1 : 1 + (i << (shift - 64)), 0, i << shift % 64);
+        int now = ++n[txid_hash(&key, &id) % 1024];
+        most = now > most ? now : most;
+    }
+    return most;
+}
+
+static void txids_that_are_alike_spread_over_a_hash_table(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++)
+        for (int shift = 0; shift <= 96; shift = shift == 50 ? 64 : shift + 1)
+            assert_in_range(fullest_bucket(seed, shift), 4, 64);
+}
+
+static void whose_txids_meet_in_a_bucket_depends_on_the_key(void **state)
+{
+    struct txid_hash_key a = txid_hash_key(1), b = txid_hash_key(2);
+    struct txid first = txid_make(1, 0, 0);
+    int meet_a = 0, meet_b = 0;
+    (void)state;
+    for (uint64_t i = 1; i < 1024 * 1024; i++) {
+        struct txid id = txid_make(1, 0, i);
+        if (txid_hash(&a, &id) % 1024 != txid_hash(&a, &first) % 1024)
+            continue;
+        meet_a++;
+        meet_b += txid_hash(&b, &id) % 1024 == txid_hash(&b, &first) % 1024;
+    }
+    assert_in_range(meet_a, 256, 4096);
+    assert_in_range(meet_b, 0, 64);
+}
+
 static void hlc_never_issues_a_timestamp_twice_nor_goes_back(void **state)
 {
     (void)state;
@@ -203,6 +241,8 @@ int main(void)
         cmocka_unit_test(reader_stays_bad_after_reading_past_the_end),
         cmocka_unit_test(bytes_are_ordered_with_prefixes_first),
         cmocka_unit_test(txid_keeps_time_and_route_and_parses_back),
+        cmocka_unit_test(txids_that_are_alike_spread_over_a_hash_table),
+        cmocka_unit_test(whose_txids_meet_in_a_bucket_depends_on_the_key),
         cmocka_unit_test(hlc_never_issues_a_timestamp_twice_nor_goes_back),
         cmocka_unit_test(timers_fire_in_order_of_time_then_of_setting),
         cmocka_unit_test(ballots_are_ordered_by_round_node_incarnation),

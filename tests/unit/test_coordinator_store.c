@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -17,7 +18,6 @@ static struct {
     sqlite3 *db;
     struct coordinator_store *s;
     struct store_role role;
-    uint64_t seq;
     int failing; /* every step that SQLite takes fails */
 } r;
 
@@ -79,18 +79,32 @@ static void watermark(uint64_t ms)
     coordinator_store_durable(r.s, &record);
 }
 
-/* Takes over the body. */
-static int apply(struct record record)
-{
-    int rc = r.role.apply(r.role.arg, &record);
-    blob_unref(record.body);
-    return rc;
-}
-
+/* These take over the body. */
 static void durable(struct record record)
 {
     coordinator_store_durable(r.s, &record);
     blob_unref(record.body);
+}
+
+/* Up to the commit that a full disk may yet prevent. */
+static int flush(int rows)
+{
+    static const struct record row; /* of each, one is durable already */
+    for (int i = 0; i < rows; i++)
+        assert_int_equal(r.role.apply(r.role.arg, &row), SQLITE_OK);
+    return r.role.flush(r.role.arg);
+}
+
+static void apply(int rows)
+{
+    assert_int_equal(flush(rows), SQLITE_OK);
+    r.role.applied(r.role.arg, 0);
+}
+
+static int flush_one(struct record record)
+{
+    durable(record);
+    return flush(1);
 }
 
 static void replay(struct record record)
@@ -126,6 +140,24 @@ static bool count(void *arg, const struct record *record)
     return --*(int *)arg >= 0;
 }
 
+static void exec(const char *sql)
+{
+    assert_int_equal(sqlite3_exec(r.db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* How many there are of "TABLE" or "TABLE WHERE ...". */
+static uint64_t rows(const char *of)
+{
+    sqlite3_stmt *stmt;
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", of);
+    assert_int_equal(sqlite3_prepare_v2(r.db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    uint64_t n = (uint64_t)sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return n;
+}
+
 /* Hands over at most `most`; more are an error. */
 static assent_status each(int most)
 {
@@ -140,18 +172,19 @@ static void an_outcome_is_found_in_the_log_and_then_in_the_tables(void **state)
     open_tables();
     assert_int_equal(newest(), 0);
     assert_true(found(1000) == 0);
+    durable(bytes_record(RECORD_ACCEPT, 1000, "a"));
+    assert_true(found(1000) == 0);
     durable(finished(1000, 7));
     assert_true(found(1000) == 7);
-    assert_int_equal(apply(finished(1000, 7)), SQLITE_OK);
-    r.role.applied(r.role.arg, 1);
+    apply(2);
     assert_true(found(1000) == 7);
     assert_int_equal(newest(), 1000);
     durable(finished(1000, 8)); /* the newer one counts */
     durable(finished(1000, 9));
     assert_true(found(1000) == 9);
-    assert_int_equal(apply(finished(1000, 8)), SQLITE_OK);
-    assert_int_equal(apply(finished(1000, 9)), SQLITE_OK);
-    r.role.applied(r.role.arg, 3);
+    apply(1);
+    assert_true(found(1000) == 9);
+    apply(1);
     assert_true(found(1000) == 9);
 }
 
@@ -159,50 +192,103 @@ static void outcomes_below_the_watermark_are_pruned_in_time(void **state)
 {
     (void)state;
     open_tables();
-    watermark(2000);
-    for (uint64_t ms = 1000; ms < 1256; ms++) {
-        assert_true(found(1000) == (ms == 1000 ? 0 : 7));
-        assert_int_equal(apply(finished(ms, 7)), SQLITE_OK);
+    for (uint64_t ms = 1000; ms < 1064; ms++)
+        durable(finished(ms, 7));
+    apply(64);
+    assert_int_equal(rows("outcomes"), 64);
+    watermark(1050);
+    durable(finished(3000, 7));
+    apply(1); /* a few at a time, but more than are added */
+    assert_true(found(1000) == 0 && found(1049) == 7 && found(3000) == 7);
+    for (uint64_t ms = 3001; rows("outcomes") > 14 + (ms - 3000); ms++) {
+        assert_true(ms < 3016);
+        durable(finished(ms, 7));
+        apply(1);
     }
-    assert_true(found(1000) == 0);
-    assert_int_equal(apply(finished(3000, 7)), SQLITE_OK);
-    assert_true(found(3000) == 7);
+    assert_true(found(1049) == 0 && found(1050) == 7 && found(3000) == 7);
+}
+
+static void what_a_later_record_has_overtaken_never_gets_into_the_tables(void **state)
+{
+    (void)state;
+    open_tables();
+    exec("CREATE TEMP TRIGGER t BEFORE INSERT ON transactions WHEN new.body <> x'62'"
+         " BEGIN SELECT RAISE(ABORT, 'overtaken'); END");
+    durable(bytes_record(RECORD_PROMISE, 1000, "a"));
+    durable(bytes_record(RECORD_ACCEPT, 2000, "a"));
+    durable(bytes_record(RECORD_ACCEPT, 1000, "b"));
+    durable(finished(2000, 7));
+    durable(finished(1000, 7)); /* not of this transaction of SQLite */
+    apply(4);
+    assert_int_equal(rows("transactions WHERE body = x'62'"), 1);
+    assert_int_equal(rows("outcomes"), 1);
+    apply(1);
+    assert_int_equal(rows("transactions"), 0);
+    assert_int_equal(rows("outcomes"), 2);
+}
+
+static void an_apply_that_is_rolled_back_is_done_again_from_its_first_row(void **state)
+{
+    (void)state;
+    open_tables();
+    durable(finished(1000, 7));
+    apply(1);
+    watermark(1500);
+    durable(bytes_record(RECORD_ACCEPT, 2000, "a"));
+    durable(finished(3000, 8));
+    durable(finished(2000, 9));
+    exec("BEGIN");
+    assert_int_equal(flush(3), SQLITE_OK);
+    assert_int_equal(rows("outcomes"), 2);
+    exec("ROLLBACK");
+    assert_int_equal(rows("outcomes"), 1);
+    assert_true(found(2000) == 9 && found(3000) == 8);
+    exec("BEGIN");
+    assert_int_equal(flush(1), SQLITE_OK); /* the decision is not of this one any more */
+    exec("COMMIT");
+    r.role.applied(r.role.arg, 0);
+    assert_int_equal(rows("transactions"), 1);
+    assert_int_equal(rows("outcomes"), 0); /* pruning was rolled back, too */
+    apply(2);
+    assert_int_equal(rows("transactions"), 0);
+    assert_int_equal(rows("outcomes"), 2);
 }
 
 static void what_is_not_settled_is_handed_over_and_then_what_was_replayed(void **state)
 {
     (void)state;
     open_tables();
-    assert_int_equal(apply(bytes_record(RECORD_ACCEPT, 1000, "a")), SQLITE_OK);
-    assert_int_equal(apply(bytes_record(RECORD_PROMISE, 2000, "b")), SQLITE_OK);
+    durable(bytes_record(RECORD_ACCEPT, 1000, "a"));
+    durable(bytes_record(RECORD_PROMISE, 2000, "b"));
+    apply(2);
+    assert_int_equal(newest(), 2000);
+    assert_int_equal(each(2), ASSENT_OK);
     replay(bytes_record(RECORD_ACCEPT, 3000, "c"));
     replay(finished(2500, 7));
     assert_int_equal(newest(), 3000);
     assert_int_equal(each(4), ASSENT_OK);
-    assert_int_equal(each(2), ASSENT_OK); /* those replayed only once */
+    assert_int_equal(each(3), ASSENT_CORRUPT);
 }
 
 static void a_record_that_is_refused_is_damage(void **state)
 {
     (void)state;
     open_tables();
-    assert_int_equal(apply(bytes_record(RECORD_ACCEPT, 1000, "a")), SQLITE_OK);
+    durable(bytes_record(RECORD_ACCEPT, 1000, "a"));
+    apply(1);
     replay(bytes_record(RECORD_ACCEPT, 3000, "c"));
     replay(bytes_record(RECORD_ACCEPT, 4000, "d"));
     assert_int_equal(each(0), ASSENT_CORRUPT);
-    replay(bytes_record(RECORD_ACCEPT, 3000, "c"));
-    replay(bytes_record(RECORD_ACCEPT, 4000, "d"));
     assert_int_equal(each(1), ASSENT_CORRUPT);
-    assert_int_equal(apply(bytes_record(RECORD_FINISHED, 1000, "x")), SQLITE_CORRUPT);
+    apply(2);
+    assert_int_equal(flush_one(bytes_record(RECORD_FINISHED, 1000, "x")), SQLITE_CORRUPT);
 }
 
 static void a_txid_of_the_wrong_length_is_damage(void **state)
 {
     (void)state;
     open_tables();
-    assert_int_equal(
-        sqlite3_exec(r.db, "INSERT INTO transactions VALUES(x'01', x'02')", NULL, NULL, NULL),
-        SQLITE_OK);
+    exec("INSERT INTO transactions VALUES(x'01', x'02')");
     assert_int_equal(each(9), ASSENT_CORRUPT);
 }
 
@@ -223,22 +309,19 @@ static void a_step_that_fails_is_never_taken_for_nothing_found(void **state)
     bool is;
     (void)state;
     open_tables();
-    assert_int_equal(apply(finished(1000, 7)), SQLITE_OK);
-    r.role.applied(r.role.arg, 1);
+    durable(finished(1000, 7));
+    apply(1);
     r.failing = 1;
     assert_int_equal(coordinator_store_lookup(r.s, r.db, &txid, &is, &record), ASSENT_STORAGE);
     assert_false(is);
     assert_int_not_equal(coordinator_store_newest_ms(r.s, r.db, &ms), ASSENT_OK);
     assert_int_not_equal(each(9), ASSENT_OK);
-    assert_int_equal(apply(finished(2000, 7)), SQLITE_INTERRUPT);
-    assert_int_equal(apply(bytes_record(RECORD_ACCEPT, 2000, "a")), SQLITE_INTERRUPT);
+    assert_int_equal(flush_one(bytes_record(RECORD_ACCEPT, 2000, "a")), SQLITE_INTERRUPT);
+    assert_int_equal(flush_one(finished(2000, 7)), SQLITE_INTERRUPT);
     r.failing = 0;
     assert_true(found(1000) == 7);
-    assert_int_equal(newest(), 1000);
-    assert_int_equal(
-        sqlite3_exec(r.db, "DROP VIEW outcomes_all; DROP TABLE outcomes", NULL, NULL, NULL),
-        SQLITE_OK);
-    assert_int_equal(apply(finished(2000, 7)), SQLITE_ERROR);
+    exec("DROP VIEW outcomes_all; DROP TABLE outcomes");
+    assert_int_equal(flush(0), SQLITE_ERROR);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -248,6 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_outcome_is_found_in_the_log_and_then_in_the_tables),
         TEST(outcomes_below_the_watermark_are_pruned_in_time),
+        TEST(what_a_later_record_has_overtaken_never_gets_into_the_tables),
+        TEST(an_apply_that_is_rolled_back_is_done_again_from_its_first_row),
         TEST(what_is_not_settled_is_handed_over_and_then_what_was_replayed),
         TEST(a_record_that_is_refused_is_damage),
         TEST(a_txid_of_the_wrong_length_is_damage),
