@@ -73,44 +73,46 @@ static struct kv_view store_view(struct kv_store *kv)
     return (struct kv_view){&kv->overlay, kv->tables, READ_NEWEST};
 }
 
-/* Decodes into memory of the store's own: the caller's blob may be shared with another thread. */
-static assent_status ops_copy(struct bytes encoded, struct ops *out, struct kv_say *say)
-{
-    struct blob *copy = blob_new(encoded);
-    assent_status status = ops_decode(copy, out, say->text, sizeof say->text);
-    blob_unref(copy);
-    return status;
-}
-
 /* The operations in the body of a PREPARED or APPLIED record. False: damaged. */
 static bool ops_of_body(struct bytes body, struct ops *out)
 {
     struct prepared_record record;
     struct kv_say say;
-    return prepared_record_decode(body, &record) && ops_copy(record.ops, out, &say) == ASSENT_OK;
+    if (!prepared_record_decode(body, &record))
+        return false;
+    struct blob *source = blob_new(record.ops);
+    assent_status status = ops_decode(source, out, say.text, sizeof say.text);
+    blob_unref(source);
+    return status == ASSENT_OK;
 }
 
-static int note_prepared(struct kv_store *kv, const struct txid *txid, hlc_ts ts, struct bytes body)
+/* Of a record that this process has checked itself, `txn` has the operations already. */
+static int note_prepared(struct kv_store *kv, struct kv_txn *txn, const struct record *record)
 {
-    struct kv_txn *txn = kv_pending_find(&kv->pending, txid);
+    struct ops ops;
     if (txn != NULL && txn->prepared)
         return BROKEN;
-    if (txn == NULL) {
-        struct ops ops;
-        if (!ops_of_body(body, &ops))
-            return BROKEN;
-        txn = kv_pending_reserve(&kv->pending, txid, &ops);
-        ops_free(&ops);
-    }
-    kv_pending_prepared(&kv->pending, txn, ts, body);
+    if (txn == NULL && !ops_of_body(blob_bytes(record->body), &ops))
+        return BROKEN;
+    if (txn == NULL)
+        txn = kv_pending_reserve(&kv->pending, &record->txid, &ops);
+    kv_pending_prepared(&kv->pending, txn, record->ts, record->body);
     return SQLITE_OK;
 }
 
-/* COMMITTED and APPLIED: `body` holds the operations. */
-static int note_writes(struct kv_store *kv, struct kv_entry *entry, struct bytes body)
+static int note_committed(struct kv_store *kv, const struct kv_txn *txn, struct kv_entry *entry)
 {
-    struct ops ops;
     struct kv_view view = store_view(kv);
+    return txn == NULL || !txn->prepared ? BROKEN : kv_writes_compute(entry, &view, &txn->ops);
+}
+
+static int note_applied(struct kv_store *kv, const struct kv_txn *txn, struct kv_entry *entry,
+                        struct bytes body)
+{
+    struct kv_view view = store_view(kv);
+    struct ops ops;
+    if (txn != NULL)
+        return kv_writes_compute(entry, &view, &txn->ops);
     if (!ops_of_body(body, &ops))
         return BROKEN;
     int rc = kv_writes_compute(entry, &view, &ops);
@@ -125,11 +127,11 @@ static int store_note(struct kv_store *kv, const struct record *record)
     struct kv_txn *txn = kv_pending_find(&kv->pending, &record->txid);
     int rc = SQLITE_OK;
     if (record->kind == RECORD_PREPARED)
-        rc = note_prepared(kv, &record->txid, record->ts, blob_bytes(record->body));
+        rc = note_prepared(kv, txn, record);
     else if (record->kind == RECORD_APPLIED)
-        rc = note_writes(kv, entry, blob_bytes(record->body));
+        rc = note_applied(kv, txn, entry, blob_bytes(record->body));
     else if (record->kind == RECORD_COMMITTED)
-        rc = txn == NULL || !txn->prepared ? BROKEN : note_writes(kv, entry, blob_bytes(txn->body));
+        rc = note_committed(kv, txn, entry);
     else
         entry->reason = aborted_record_decode(blob_bytes(record->body));
     if (rc != SQLITE_OK) {
@@ -180,7 +182,9 @@ static int store_create(void *arg, struct sqlite3 *db)
 
 static int load_prepared(void *arg, const struct txid *txid, hlc_ts prepare_ts, struct bytes body)
 {
-    int rc = note_prepared(arg, txid, prepare_ts, body);
+    struct record record = {RECORD_PREPARED, *txid, prepare_ts, blob_new(body)};
+    int rc = note_prepared(arg, NULL, &record);
+    blob_unref(record.body);
     return rc == BROKEN ? SQLITE_CORRUPT : rc;
 }
 
@@ -370,7 +374,7 @@ void kv_store_check(struct kv_store *kv, struct sqlite3 *db, const struct txid *
     c.prune_point = kv->prune_point;
     kv_store_cancel(kv, txid);
     if (store_usable(kv, db, &c.say))
-        out->status = ops_copy(blob_bytes(encoded), &ops, &c.say);
+        out->status = ops_decode(encoded, &ops, c.say.text, sizeof c.say.text);
     if (out->status == ASSENT_OK)
         out->status = kv_check(&c, &ops);
     if (out->status == ASSENT_OK) {
@@ -404,7 +408,7 @@ void kv_store_read(struct kv_store *kv, struct sqlite3 *db, const struct read_po
     struct ops ops = {0};
     *out = (struct kv_verdict){.status = ASSENT_STORAGE};
     if (store_usable(kv, db, &say))
-        out->status = ops_copy(blob_bytes(encoded), &ops, &say);
+        out->status = ops_decode(encoded, &ops, say.text, sizeof say.text);
     if (out->status == ASSENT_OK)
         out->status = read_kept(kv, point->at, &say);
     view.at = point->at;
@@ -434,10 +438,8 @@ void kv_store_each_prepared(struct kv_store *kv,
     for (; txn != NULL; txn = kv_pending_next(txn)) {
         if (!txn->prepared)
             continue;
-        struct record record = {RECORD_PREPARED, txn->txid, txn->prepare_ts,
-                                blob_new(blob_bytes(txn->body))};
+        struct record record = {RECORD_PREPARED, txn->txid, txn->prepare_ts, txn->body};
         each(arg, &record);
-        blob_unref(record.body);
     }
 }
 
