@@ -239,12 +239,24 @@ static int flush_writes(struct kv_store *kv, const struct kv_entry *entry)
 
 static int flush_decided(struct kv_store *kv, const struct kv_entry *entry)
 {
-    struct kv_outcome outcome = outcome_of_entry(entry);
     int rc = flush_writes(kv, entry);
     if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !entry->never_in_doubt &&
         !MUTANT(PREPARED_STAYS_IN_TABLES))
         rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
-    return rc == SQLITE_OK ? kv_tables_outcome_put(kv->tables, &outcome) : rc;
+    return rc;
+}
+
+/* Of all the decisions that are flushed, n of them. */
+static int flush_outcomes(struct kv_store *kv, uint32_t n)
+{
+    struct kv_outcome *outcome = xcalloc(n, sizeof *outcome), *next = outcome;
+    const struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
+    for (; entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link))
+        if (entry->kind != RECORD_PREPARED)
+            *next++ = outcome_of_entry(entry);
+    int rc = kv_tables_outcomes_put(kv->tables, outcome, n);
+    free(outcome);
+    return rc;
 }
 
 /* Written out unless its decision is in the same SQLite transaction: a crash before the decision is
@@ -311,17 +323,20 @@ static int store_apply(void *arg, const struct record *record)
 static int store_flush(void *arg)
 {
     struct kv_store *kv = arg;
-    int rc = kv->failed, decided = 0, writes = 0;
+    int rc = kv->failed;
+    uint32_t decided = 0, writes = 0;
     struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
     for (; rc == SQLITE_OK && entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link)) {
         bool prepared = entry->kind == RECORD_PREPARED;
         rc = prepared ? flush_prepared(kv, entry) : flush_decided(kv, entry);
         decided += !prepared;
-        writes += (int)entry->n;
+        writes += entry->n;
     }
+    if (rc == SQLITE_OK)
+        rc = flush_outcomes(kv, decided);
     if (rc != SQLITE_OK)
         return rc;
-    return prune_some(kv, PRUNE_ROWS + 2 * (decided > writes ? decided : writes));
+    return prune_some(kv, PRUNE_ROWS + 2 * (int)(decided > writes ? decided : writes));
 }
 
 static void store_applied(void *arg, uint64_t seq)
