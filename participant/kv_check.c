@@ -273,8 +273,8 @@ static assent_status check_pending(struct kv_checker *c, struct touch_tree *touc
 {
     struct touch *touch;
     RB_FOREACH (touch, touch_tree, touched) {
-        const struct kv_key *key = kv_pending_key(c->pending, touch->key);
-        if (key == NULL || touch->rewritten)
+        const struct kv_key *key = touch->rewritten ? NULL : kv_pending_key(c->pending, touch->key);
+        if (key == NULL)
             continue;
         if (touch->net > 0 && touch->high > key->high)
             return pending_refused(c, touch, key, true);

@@ -31,7 +31,6 @@ struct piece {
 struct line {
     struct bytes key;
     struct kv_row row;
-    bool has_row;
     int64_t before; /* the id of the version before the first; 0: none that is known */
     struct piece *piece;
     size_t n, room;
@@ -217,17 +216,14 @@ static int line_write(struct kv_tables *t, struct line *line)
 {
     int rc = line_write_old(t, line);
     line->row.cell = line->piece[line->n - 1].old.cell;
-    if (rc != SQLITE_OK)
-        return rc;
-    return line->has_row ? kv_tables_update(t, &line->row) : kv_tables_insert(t, &line->row);
+    return rc == SQLITE_OK ? kv_tables_put(t, &line->row) : rc;
 }
 
 int kv_history_write(struct kv_tables *t, const struct kv_write *first)
 {
     struct line line = {.key = kv_write_cell(first).key};
     int rc = kv_tables_get(t, line.key, &line.row);
-    line.has_row = rc == SQLITE_ROW;
-    if (line.has_row) {
+    if (rc == SQLITE_ROW) {
         line_insert(&line, 0)->old.cell = line.row.cell;
         line.before = line.row.links.id[0];
     } else if (rc == SQLITE_DONE) {

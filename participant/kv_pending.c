@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/ops_codec.h"
+
 /* Of a range that is read: an assertion need not cost more than the read. */
 #define ASSERT_KEYS_MAX 256
 
@@ -120,17 +122,12 @@ static struct kv_hold *txn_hold(struct kv_txn *txn, struct kv_key *key)
     struct kv_hold *last = TAILQ_LAST(&key->holds, kv_holds);
     if (last != NULL && last->owner == txn)
         return last;
-    struct kv_hold *hold = xcalloc(1, sizeof *hold);
+    struct kv_hold *hold = &txn->hold[txn->n++];
     hold->key = key;
     hold->owner = txn;
     hold->least.before = INT64_MIN;
     hold->greatest.before = INT64_MAX;
     TAILQ_INSERT_TAIL(&key->holds, hold, link);
-    /* Room doubles at every power of two. */
-    if ((txn->n & (txn->n - 1)) == 0)
-        txn->hold =
-            xrealloc(txn->hold, (txn->n == 0 ? 1 : 2 * (size_t)txn->n) * sizeof(struct kv_hold *));
-    txn->hold[txn->n++] = hold;
     return hold;
 }
 
@@ -145,18 +142,27 @@ static void hold_add(struct kv_hold *hold, const struct op *op)
         hold->greatest = (struct kv_limit){greatest, hold->net};
 }
 
-struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid,
-                                  const struct ops *ops)
+static uint32_t ops_writes(const struct ops *ops)
 {
-    struct kv_txn *txn = xcalloc(1, sizeof *txn);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ops->n; i++)
+        n += op_is_write(ops->op[i].kind);
+    return n;
+}
+
+struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid, struct ops *ops)
+{
+    struct kv_txn *txn = xcalloc(1, sizeof *txn + ops_writes(ops) * sizeof txn->hold[0]);
     txn->txid = *txid;
+    txn->ops = *ops;
+    *ops = (struct ops){0};
     if (RB_INSERT(kv_txn_tree, &p->txns, txn) != NULL) {
         fprintf(stderr, "assent: kv_pending: a transaction is prepared a second time\n");
         abort();
     }
     TAILQ_INSERT_TAIL(&p->reserved, txn, reserved_link);
-    for (uint32_t i = 0; i < ops->n; i++) {
-        const struct op *op = &ops->op[i];
+    for (uint32_t i = 0; i < txn->ops.n; i++) {
+        const struct op *op = &txn->ops.op[i];
         if (!op_is_write(op->kind))
             continue;
         struct kv_hold *hold = txn_hold(txn, key_open(p, op->key));
@@ -166,7 +172,7 @@ struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid,
             hold->exclusive = true;
     }
     for (uint32_t i = 0; i < txn->n; i++) {
-        struct kv_hold *hold = txn->hold[i];
+        struct kv_hold *hold = &txn->hold[i];
         if (hold->exclusive)
             continue;
         hold->key->positive += positive(hold->net);
@@ -177,12 +183,12 @@ struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid,
 }
 
 void kv_pending_prepared(struct kv_pending *p, struct kv_txn *txn, hlc_ts prepare_ts,
-                         struct bytes body)
+                         struct blob *body)
 {
     TAILQ_REMOVE(&p->reserved, txn, reserved_link);
     txn->prepared = true;
     txn->prepare_ts = prepare_ts;
-    txn->body = blob_new(body);
+    txn->body = blob_ref(body);
 }
 
 static void hold_drop(struct kv_pending *p, struct kv_hold *hold)
@@ -197,18 +203,17 @@ static void hold_drop(struct kv_pending *p, struct kv_hold *hold)
         key->negative -= negative(hold->net);
         key_discount(key, hold);
     }
-    free(hold);
 }
 
 void kv_pending_drop(struct kv_pending *p, struct kv_txn *txn)
 {
     for (uint32_t i = 0; i < txn->n; i++)
-        hold_drop(p, txn->hold[i]);
+        hold_drop(p, &txn->hold[i]);
     if (!txn->prepared)
         TAILQ_REMOVE(&p->reserved, txn, reserved_link);
     RB_REMOVE(kv_txn_tree, &p->txns, txn);
+    ops_free(&txn->ops);
     blob_unref(txn->body);
-    free(txn->hold);
     free(txn);
 }
 

@@ -68,8 +68,9 @@ struct kv_txn {
     bool prepared; /* false: reserved */
     hlc_ts prepare_ts;
     struct blob *body; /* of the PREPARED record; NULL while reserved */
+    struct ops ops;
     uint32_t n;
-    struct kv_hold **hold;
+    struct kv_hold hold[];
 };
 
 RB_HEAD(kv_key_tree, kv_key);
@@ -84,12 +85,11 @@ struct kv_pending {
 void kv_pending_init(struct kv_pending *p);
 void kv_pending_free(struct kv_pending *p);
 
-/* Reserves what the operations write, without any test. */
-struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid,
-                                  const struct ops *ops);
-/* The record is durable; copies body. */
+/* Reserves what the operations write, without any test. Takes over *ops. */
+struct kv_txn *kv_pending_reserve(struct kv_pending *p, const struct txid *txid, struct ops *ops);
+/* The record is durable. */
 void kv_pending_prepared(struct kv_pending *p, struct kv_txn *txn, hlc_ts prepare_ts,
-                         struct bytes body);
+                         struct blob *body);
 void kv_pending_drop(struct kv_pending *p, struct kv_txn *txn);
 /* The batch was rolled back. */
 void kv_pending_drop_reserved(struct kv_pending *p);

@@ -16,6 +16,7 @@ struct claim {
     struct lock_request request;
     struct blob *ops; /* the wants point into it */
     void *owner;
+    struct lock_want want[];
 };
 
 struct kv_resource {
@@ -130,18 +131,18 @@ static assent_status ask_ops(struct asking *a, const struct ops *ops)
 
 static struct claim *claim_new(const struct ops *ops, void *owner)
 {
-    struct claim *claim = xcalloc(1, sizeof *claim);
+    struct claim *claim = xcalloc(1, sizeof *claim + ops->n * sizeof claim->want[0]);
     claim->owner = owner;
     claim->ops = blob_ref(ops->source);
     claim->request.owner = claim;
-    claim->request.n = locks_of_ops(ops, &claim->request.want);
+    claim->request.want = claim->want;
+    claim->request.n = locks_of_ops(ops, claim->want);
     return claim;
 }
 
 static void claim_free(struct claim *claim)
 {
     blob_unref(claim->request.conflict);
-    free(claim->request.want);
     blob_unref(claim->ops);
     free(claim);
 }

@@ -73,44 +73,46 @@ static struct kv_view store_view(struct kv_store *kv)
     return (struct kv_view){&kv->overlay, kv->tables, READ_NEWEST};
 }
 
-/* Decodes into memory of the store's own: the caller's blob may be shared with another thread. */
-static assent_status ops_copy(struct bytes encoded, struct ops *out, struct kv_say *say)
-{
-    struct blob *copy = blob_new(encoded);
-    assent_status status = ops_decode(copy, out, say->text, sizeof say->text);
-    blob_unref(copy);
-    return status;
-}
-
 /* The operations in the body of a PREPARED or APPLIED record. False: damaged. */
 static bool ops_of_body(struct bytes body, struct ops *out)
 {
     struct prepared_record record;
     struct kv_say say;
-    return prepared_record_decode(body, &record) && ops_copy(record.ops, out, &say) == ASSENT_OK;
+    if (!prepared_record_decode(body, &record))
+        return false;
+    struct blob *source = blob_new(record.ops);
+    assent_status status = ops_decode(source, out, say.text, sizeof say.text);
+    blob_unref(source);
+    return status == ASSENT_OK;
 }
 
-static int note_prepared(struct kv_store *kv, const struct txid *txid, hlc_ts ts, struct bytes body)
+/* Of a record that this process has checked itself, `txn` has the operations already. */
+static int note_prepared(struct kv_store *kv, struct kv_txn *txn, const struct record *record)
 {
-    struct kv_txn *txn = kv_pending_find(&kv->pending, txid);
+    struct ops ops;
     if (txn != NULL && txn->prepared)
         return BROKEN;
-    if (txn == NULL) {
-        struct ops ops;
-        if (!ops_of_body(body, &ops))
-            return BROKEN;
-        txn = kv_pending_reserve(&kv->pending, txid, &ops);
-        ops_free(&ops);
-    }
-    kv_pending_prepared(&kv->pending, txn, ts, body);
+    if (txn == NULL && !ops_of_body(blob_bytes(record->body), &ops))
+        return BROKEN;
+    if (txn == NULL)
+        txn = kv_pending_reserve(&kv->pending, &record->txid, &ops);
+    kv_pending_prepared(&kv->pending, txn, record->ts, record->body);
     return SQLITE_OK;
 }
 
-/* COMMITTED and APPLIED: `body` holds the operations. */
-static int note_writes(struct kv_store *kv, struct kv_entry *entry, struct bytes body)
+static int note_committed(struct kv_store *kv, const struct kv_txn *txn, struct kv_entry *entry)
 {
-    struct ops ops;
     struct kv_view view = store_view(kv);
+    return txn == NULL || !txn->prepared ? BROKEN : kv_writes_compute(entry, &view, &txn->ops);
+}
+
+static int note_applied(struct kv_store *kv, const struct kv_txn *txn, struct kv_entry *entry,
+                        struct bytes body)
+{
+    struct kv_view view = store_view(kv);
+    struct ops ops;
+    if (txn != NULL)
+        return kv_writes_compute(entry, &view, &txn->ops);
     if (!ops_of_body(body, &ops))
         return BROKEN;
     int rc = kv_writes_compute(entry, &view, &ops);
@@ -125,11 +127,11 @@ static int store_note(struct kv_store *kv, const struct record *record)
     struct kv_txn *txn = kv_pending_find(&kv->pending, &record->txid);
     int rc = SQLITE_OK;
     if (record->kind == RECORD_PREPARED)
-        rc = note_prepared(kv, &record->txid, record->ts, blob_bytes(record->body));
+        rc = note_prepared(kv, txn, record);
     else if (record->kind == RECORD_APPLIED)
-        rc = note_writes(kv, entry, blob_bytes(record->body));
+        rc = note_applied(kv, txn, entry, blob_bytes(record->body));
     else if (record->kind == RECORD_COMMITTED)
-        rc = txn == NULL || !txn->prepared ? BROKEN : note_writes(kv, entry, blob_bytes(txn->body));
+        rc = note_committed(kv, txn, entry);
     else
         entry->reason = aborted_record_decode(blob_bytes(record->body));
     if (rc != SQLITE_OK) {
@@ -180,7 +182,9 @@ static int store_create(void *arg, struct sqlite3 *db)
 
 static int load_prepared(void *arg, const struct txid *txid, hlc_ts prepare_ts, struct bytes body)
 {
-    int rc = note_prepared(arg, txid, prepare_ts, body);
+    struct record record = {RECORD_PREPARED, *txid, prepare_ts, blob_new(body)};
+    int rc = note_prepared(arg, NULL, &record);
+    blob_unref(record.body);
     return rc == BROKEN ? SQLITE_CORRUPT : rc;
 }
 
@@ -235,12 +239,24 @@ static int flush_writes(struct kv_store *kv, const struct kv_entry *entry)
 
 static int flush_decided(struct kv_store *kv, const struct kv_entry *entry)
 {
-    struct kv_outcome outcome = outcome_of_entry(entry);
     int rc = flush_writes(kv, entry);
     if (rc == SQLITE_OK && entry->kind != RECORD_APPLIED && !entry->never_in_doubt &&
         !MUTANT(PREPARED_STAYS_IN_TABLES))
         rc = kv_tables_prepared_delete(kv->tables, &entry->txid);
-    return rc == SQLITE_OK ? kv_tables_outcome_put(kv->tables, &outcome) : rc;
+    return rc;
+}
+
+/* Of all the decisions that are flushed, n of them. */
+static int flush_outcomes(struct kv_store *kv, uint32_t n)
+{
+    struct kv_outcome *outcome = xcalloc(n, sizeof *outcome), *next = outcome;
+    const struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
+    for (; entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link))
+        if (entry->kind != RECORD_PREPARED)
+            *next++ = outcome_of_entry(entry);
+    int rc = kv_tables_outcomes_put(kv->tables, outcome, n);
+    free(outcome);
+    return rc;
 }
 
 /* Written out unless its decision is in the same SQLite transaction: a crash before the decision is
@@ -307,17 +323,20 @@ static int store_apply(void *arg, const struct record *record)
 static int store_flush(void *arg)
 {
     struct kv_store *kv = arg;
-    int rc = kv->failed, decided = 0, writes = 0;
+    int rc = kv->failed;
+    uint32_t decided = 0, writes = 0;
     struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
     for (; rc == SQLITE_OK && entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link)) {
         bool prepared = entry->kind == RECORD_PREPARED;
         rc = prepared ? flush_prepared(kv, entry) : flush_decided(kv, entry);
         decided += !prepared;
-        writes += (int)entry->n;
+        writes += entry->n;
     }
+    if (rc == SQLITE_OK)
+        rc = flush_outcomes(kv, decided);
     if (rc != SQLITE_OK)
         return rc;
-    return prune_some(kv, PRUNE_ROWS + 2 * (decided > writes ? decided : writes));
+    return prune_some(kv, PRUNE_ROWS + 2 * (int)(decided > writes ? decided : writes));
 }
 
 static void store_applied(void *arg, uint64_t seq)
@@ -370,7 +389,7 @@ void kv_store_check(struct kv_store *kv, struct sqlite3 *db, const struct txid *
     c.prune_point = kv->prune_point;
     kv_store_cancel(kv, txid);
     if (store_usable(kv, db, &c.say))
-        out->status = ops_copy(blob_bytes(encoded), &ops, &c.say);
+        out->status = ops_decode(encoded, &ops, c.say.text, sizeof c.say.text);
     if (out->status == ASSENT_OK)
         out->status = kv_check(&c, &ops);
     if (out->status == ASSENT_OK) {
@@ -404,7 +423,7 @@ void kv_store_read(struct kv_store *kv, struct sqlite3 *db, const struct read_po
     struct ops ops = {0};
     *out = (struct kv_verdict){.status = ASSENT_STORAGE};
     if (store_usable(kv, db, &say))
-        out->status = ops_copy(blob_bytes(encoded), &ops, &say);
+        out->status = ops_decode(encoded, &ops, say.text, sizeof say.text);
     if (out->status == ASSENT_OK)
         out->status = read_kept(kv, point->at, &say);
     view.at = point->at;
@@ -434,10 +453,8 @@ void kv_store_each_prepared(struct kv_store *kv,
     for (; txn != NULL; txn = kv_pending_next(txn)) {
         if (!txn->prepared)
             continue;
-        struct record record = {RECORD_PREPARED, txn->txid, txn->prepare_ts,
-                                blob_new(blob_bytes(txn->body))};
+        struct record record = {RECORD_PREPARED, txn->txid, txn->prepare_ts, txn->body};
         each(arg, &record);
-        blob_unref(record.body);
     }
 }
 

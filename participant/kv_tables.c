@@ -61,12 +61,16 @@ static const char views[] =
 #define ROW_COLUMNS "key, value, ts, txid, applies, old, skips, versions"
 #define OLD_COLUMNS "key, value, ts, txid, applies, old, skips, until, id"
 
+#define OUTCOME_COLUMNS 4
+#define OUTCOME_VALUES  "(?, ?, ?, ?)"
+#define FOUR_OUTCOMES   OUTCOME_VALUES ", " OUTCOME_VALUES ", " OUTCOME_VALUES ", " OUTCOME_VALUES
+#define OUTCOMES_MANY   16
+#define MANY_OUTCOMES   FOUR_OUTCOMES ", " FOUR_OUTCOMES ", " FOUR_OUTCOMES ", " FOUR_OUTCOMES
+
 /* X(name, SQL) */
 #define STATEMENT_MAP(X)                                                                           \
     X(GET, "SELECT " ROW_COLUMNS " FROM kv WHERE key = ?1")                                        \
-    X(INSERT, "INSERT INTO kv (" ROW_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")          \
-    X(UPDATE, "UPDATE kv SET value = ?2, ts = ?3, txid = ?4, applies = ?5, old = ?6, skips = ?7,"  \
-              " versions = ?8 WHERE key = ?1")                                                     \
+    X(PUT, "REPLACE INTO kv (" ROW_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")            \
     X(SCAN, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 ORDER BY key")                         \
     X(SCAN_END, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 AND key < ?2 ORDER BY key")        \
     X(SCAN_DOWN, "SELECT " ROW_COLUMNS " FROM kv WHERE key >= ?1 ORDER BY key DESC")               \
@@ -83,7 +87,8 @@ static const char views[] =
     X(PREPARED_PUT, "REPLACE INTO prepared VALUES (?1, ?2, ?3)")                                   \
     X(PREPARED_DELETE, "DELETE FROM prepared WHERE txid = ?1")                                     \
     X(PREPARED_EACH, "SELECT txid, prepare_ts, body FROM prepared ORDER BY txid")                  \
-    X(OUTCOME_PUT, "REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4)")                                \
+    X(OUTCOME_PUT, "REPLACE INTO outcomes VALUES " OUTCOME_VALUES)                                 \
+    X(OUTCOMES_PUT, "REPLACE INTO outcomes VALUES " MANY_OUTCOMES)                                 \
     X(OUTCOME_GET, "SELECT txid, outcome, ts, reason FROM outcomes WHERE txid = ?1")               \
     X(OUTCOME_EACH, "SELECT txid, outcome, ts, reason FROM outcomes"                               \
                     " WHERE txid >= ?1 ORDER BY txid")                                             \
@@ -291,23 +296,14 @@ static void bind_links(sqlite3_stmt *s, const struct kv_links *links, uint8_t *s
         bind_bytes(s, 7, bytes_of(skips, len));
 }
 
-static int run_row(sqlite3_stmt *s, const struct kv_row *row)
+int kv_tables_put(struct kv_tables *t, const struct kv_row *row)
 {
+    sqlite3_stmt *s = t->statement[STATEMENT_PUT];
     uint8_t skips[8 * KV_LINKS_MAX];
     bind_cell(s, &row->cell);
     bind_links(s, &row->links, skips);
     sqlite3_bind_int64(s, 8, (sqlite3_int64)row->versions);
     return run(s);
-}
-
-int kv_tables_insert(struct kv_tables *t, const struct kv_row *row)
-{
-    return run_row(t->statement[STATEMENT_INSERT], row);
-}
-
-int kv_tables_update(struct kv_tables *t, const struct kv_row *row)
-{
-    return run_row(t->statement[STATEMENT_UPDATE], row);
 }
 
 /* Nothing is written at 2^63 or after it, where SQLite's integers turn negative. */
@@ -419,14 +415,26 @@ int kv_tables_prepared_each(struct kv_tables *t,
     return stop;
 }
 
-int kv_tables_outcome_put(struct kv_tables *t, const struct kv_outcome *outcome)
+static int outcomes_run(sqlite3_stmt *s, const struct kv_outcome *outcome, int n)
 {
-    sqlite3_stmt *s = t->statement[STATEMENT_OUTCOME_PUT];
-    bind_txid(s, 1, &outcome->txid);
-    sqlite3_bind_int(s, 2, (int)outcome->outcome.kind);
-    bind_ts(s, 3, outcome->ts);
-    sqlite3_bind_int(s, 4, (int)outcome->outcome.reason);
+    for (int i = 0, at = 1; i < n; i++, at += OUTCOME_COLUMNS) {
+        bind_txid(s, at, &outcome[i].txid);
+        sqlite3_bind_int(s, at + 1, (int)outcome[i].outcome.kind);
+        bind_ts(s, at + 2, outcome[i].ts);
+        sqlite3_bind_int(s, at + 3, (int)outcome[i].outcome.reason);
+    }
     return run(s);
+}
+
+int kv_tables_outcomes_put(struct kv_tables *t, const struct kv_outcome *outcome, uint32_t n)
+{
+    uint32_t i = 0;
+    int rc = SQLITE_OK;
+    for (; rc == SQLITE_OK && i + OUTCOMES_MANY <= n; i += OUTCOMES_MANY)
+        rc = outcomes_run(t->statement[STATEMENT_OUTCOMES_PUT], &outcome[i], OUTCOMES_MANY);
+    for (; rc == SQLITE_OK && i < n; i++)
+        rc = outcomes_run(t->statement[STATEMENT_OUTCOME_PUT], &outcome[i], 1);
+    return rc;
 }
 
 static int column_outcome(sqlite3_stmt *s, struct kv_outcome *out)

@@ -36,9 +36,8 @@ struct kv_row {
 
 /* SQLITE_DONE: no row. The key is the caller's. */
 int kv_tables_get(struct kv_tables *t, struct bytes key, struct kv_row *out);
-/* A row that is not there yet, or the new content of one that is. */
-int kv_tables_insert(struct kv_tables *t, const struct kv_row *row);
-int kv_tables_update(struct kv_tables *t, const struct kv_row *row);
+/* In place of the one that has the key, if there is one. */
+int kv_tables_put(struct kv_tables *t, const struct kv_row *row);
 /* The rows of [key, end) in order, deleted ones too, one at a time: first, then next until not
  * SQLITE_ROW, and in any case stop. Empty end: no end. Other statements may run in between. */
 int kv_tables_scan_first(struct kv_tables *t, struct bytes key, struct bytes end, bool descending,
@@ -80,7 +79,8 @@ struct kv_outcome {
     hlc_ts ts; /* of the record */
 };
 
-int kv_tables_outcome_put(struct kv_tables *t, const struct kv_outcome *outcome);
+/* Many at once cost half as much each. */
+int kv_tables_outcomes_put(struct kv_tables *t, const struct kv_outcome *outcome, uint32_t n);
 int kv_tables_outcome_get(struct kv_tables *t, const struct txid *txid, struct kv_outcome *out);
 int kv_tables_outcome_each(struct kv_tables *t, uint64_t since_ms,
                            void (*each)(void *arg, const struct kv_outcome *outcome), void *arg);

@@ -562,16 +562,14 @@ static bool want_merge(struct lock_want *into, const struct lock_want *want)
     return true;
 }
 
-uint32_t locks_of_ops(const struct ops *ops, struct lock_want **want)
+uint32_t locks_of_ops(const struct ops *ops, struct lock_want *want)
 {
-    struct lock_want *all = xcalloc(ops->n, sizeof *all);
     uint32_t n = 0;
     for (uint32_t i = 0; i < ops->n; i++)
-        all[i] = want_of_op(&ops->op[i]);
-    qsort(all, ops->n, sizeof *all, want_compare);
+        want[i] = want_of_op(&ops->op[i]);
+    qsort(want, ops->n, sizeof *want, want_compare);
     for (uint32_t i = 0; i < ops->n; i++)
-        if (n == 0 || !want_merge(&all[n - 1], &all[i]))
-            all[n++] = all[i];
-    *want = all;
+        if (n == 0 || !want_merge(&want[n - 1], &want[i]))
+            want[n++] = want[i];
     return n;
 }

@@ -80,7 +80,7 @@ uint32_t locks_waiting(const struct locks *l);
 
 /* What operations need, merged: one want per key (the strongest wins; escrow + shared = exclusive),
  * and ranges that overlap or touch are one. The wants' bytes point into the operations' source.
- * Caller frees *want. */
-uint32_t locks_of_ops(const struct ops *ops, struct lock_want **want);
+ * `want` has room for as many as there are operations. */
+uint32_t locks_of_ops(const struct ops *ops, struct lock_want *want);
 
 #endif

@@ -450,6 +450,10 @@ const char *store_pages_vfs(const char *under)
     static struct pages_vfs *all;
     struct pages_vfs *p = NULL;
     pthread_mutex_lock(&mutex);
+    /* Nobody asks how much memory SQLite has; counting it costs more than the allocations. Refused
+     * where something else has begun to use SQLite: then it counts. */
+    if (all == NULL)
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     sqlite3_vfs *found = sqlite3_vfs_find(under);
     if (found != NULL) {
         for (p = all; p != NULL && p->under != found; p = p->next)

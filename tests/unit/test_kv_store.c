@@ -212,7 +212,7 @@ static void an_empty_value_is_stored_as_a_value(void **state)
     struct kv_row row = {.cell = {.key = bytes_of_text("k"), .live = true, .version = {.ts = 1}},
                          .links = {.n = 1}};
     assert_int_equal(kv_tables_open(&tables, rig.db), SQLITE_OK);
-    assert_int_equal(kv_tables_insert(tables, &row), SQLITE_OK);
+    assert_int_equal(kv_tables_put(tables, &row), SQLITE_OK);
     row.cell.live = false;
     assert_int_equal(kv_tables_get(tables, bytes_of_text("k"), &row), SQLITE_ROW);
     assert_true(row.cell.live);

@@ -554,8 +554,8 @@ static struct op range_op(enum op_kind kind, const char *key, const char *end)
 static const char *wants_of(struct op *op, uint32_t n, char out[128])
 {
     struct ops ops = {.n = n, .op = op};
-    struct lock_want *want;
-    uint32_t wants = locks_of_ops(&ops, &want);
+    struct lock_want *want = xcalloc(n, sizeof *want);
+    uint32_t wants = locks_of_ops(&ops, want);
     size_t at = 0;
     out[0] = '\0';
     for (uint32_t i = 0; i < wants; i++)
