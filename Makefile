@@ -184,15 +184,19 @@ coverage: ## line and branch coverage of cores and storage, by unit tests, scena
 	  --filter coordinator/ --filter participant/ --filter 'runtime/(driver|storage|log_store|store_)' \
 	  --exclude '.*/main.c' --exclude-branches-by-pattern '.*(HASH_|RB_|TAILQ_).*' --branches --print-summary $(GCOVR)
 
-PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
+PEER_OBJECTS := $(addprefix $(BUILD)/bench/,postgres_2pc.o mariadb_2pc.o two_phase.o decision_log.o)
 $(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
-$(BUILD)/bench/postgres_2pc: $(PEER_OBJECTS) $(ARCHIVE)
+$(BUILD)/bench/postgres_2pc: LDLIBS += $(shell pkg-config --libs libpq 2>/dev/null)
+$(BUILD)/bench/mariadb_2pc.o: CFLAGS += $(shell pkg-config --cflags libmariadb 2>/dev/null)
+$(BUILD)/bench/mariadb_2pc: LDLIBS += $(shell pkg-config --libs libmariadb 2>/dev/null)
+$(BUILD)/bench/%_2pc: $(BUILD)/bench/%_2pc.o $(BUILD)/bench/two_phase.o $(BUILD)/bench/decision_log.o $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libpq) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-bench-peers: all ## two-phase commit side by side with PostgreSQL; ROUNDS=3 SECONDS=5 CLIENTS="1 16 64"
+bench-peers: all ## transfers beside PostgreSQL and MariaDB; ROUNDS=3 SECONDS=5 CLIENTS="1 64" PARTICIPANTS="2 3" COORDINATORS="1 3"
 	bench/peers $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-	  $(if $(CLIENTS),--clients "$(CLIENTS)")
+	  $(if $(CLIENTS),--clients "$(CLIENTS)") $(if $(PARTICIPANTS),--participants "$(PARTICIPANTS)") \
+	  $(if $(COORDINATORS),--coordinators "$(COORDINATORS)")
 
 LEVELS_OBJECTS := $(BUILD)/bench/levels.o $(BUILD)/bench/closed_loop.o
 $(BUILD)/bench-levels: $(LEVELS_OBJECTS) $(ARCHIVE)
