@@ -17,7 +17,7 @@ BUILD   := build/$(VARIANT)
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
             libedit-dev
-TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium valgrind
+TEST_PACKAGES := libcmocka-dev jq sqlite3 spin procps chromium valgrind
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
