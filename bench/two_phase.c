@@ -44,6 +44,12 @@ struct two_phase_client {
     uint64_t finishing_began_us; /* when what is finishing began */
 };
 
+struct counts {
+    uint64_t transactions; /* committed */
+    uint64_t messages;     /* of the aborted, too; requests and answers */
+    uint64_t client_cpu_us;
+};
+
 struct load {
     const struct two_phase_driver *driver;
     int64_t clients, seconds, accounts;
@@ -59,10 +65,8 @@ struct load {
     int epoll;
     struct prng prng;
     uint64_t began_us, end_us;
-    uint64_t began_cpu_us, measured_cpu_us;
     double measured_s;
-    uint64_t transactions; /* committed, warm-up and draining too */
-    uint64_t messages;     /* of those and of the aborted, requests and answers */
+    struct counts counts, before; /* all, and those of the warm-up */
     uint64_t not_committed;
     struct histogram decided, committed;
 };
@@ -95,10 +99,16 @@ static uint64_t cpu_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void say(const char *word)
+/* Between two transactions of all clients: says so, and waits for a line, or the end of the input.
+ */
+static void mark(const char *word)
 {
+    int c;
     puts(word);
     fflush(stdout);
+    do
+        c = getchar();
+    while (c != '\n' && c != EOF);
 }
 
 /* ---- the transaction ---- */
@@ -113,7 +123,7 @@ static void client_send(const struct two_phase_client *c)
 {
     struct load *load = c->load;
     for (int i = 0; i < load->servers; i++) {
-        load->messages += 2;
+        load->counts.messages += 2;
         load->driver->send(client_leg(c, i));
     }
 }
@@ -142,10 +152,11 @@ static void client_next(struct two_phase_client *c)
     }
     if (load->phase != WARMING || ++load->warm < load->clients)
         return;
-    say("began");
+    mark("began");
     load->phase = RUNNING;
     load->began_us = now_us();
-    load->began_cpu_us = cpu_us();
+    load->before = load->counts;
+    load->before.client_cpu_us = cpu_us();
     load->end_us = load->began_us + (uint64_t)load->seconds * 1000000;
     for (int64_t i = 0; i < load->clients; i++) {
         client_begin(&load->client[i]);
@@ -184,7 +195,7 @@ static void client_decided(struct two_phase_client *c)
 {
     struct load *load = c->load;
     c->in_doubt = false;
-    load->transactions++;
+    load->counts.transactions++;
     if (load->phase == RUNNING)
         histogram_add(&load->decided, (uint32_t)(now_us() - c->began_us));
     client_finish(c, true);
@@ -295,8 +306,6 @@ static int load_clock(struct load *load)
         return (int)((load->end_us - now) / 1000) + 1;
     load->phase = DRAINING;
     load->measured_s = (double)(now - load->began_us) / 1e6;
-    load->measured_cpu_us = cpu_us() - load->began_cpu_us;
-    say("ended");
     return -1;
 }
 
@@ -354,10 +363,11 @@ static void show_latency(const char *name, const struct histogram *h)
            histogram_percentile(h, 99), h->max);
 }
 
-/* The members of `assent bench -o json` where they mean the same. Messages and syncs are of all
- * transactions, the log's, too; processor time is that of the measured part. */
+/* The members of `assent bench -o json` where they mean the same. Transactions, messages and
+ * processor time are those between the marks; the log's syncs, of all transactions. */
 static void load_show(const struct load *load)
 {
+    const struct counts *all = &load->counts, *before = &load->before;
     uint64_t committed = load->decided.n;
     printf("{\"clients\": %" PRId64 ", \"seconds\": %.3f, \"accounts\": %" PRId64
            ", \"committed\": %" PRIu64 ", \"committed_per_s\": %.1f, \"not_committed\": %" PRIu64,
@@ -365,10 +375,11 @@ static void load_show(const struct load *load)
            (double)committed / load->measured_s, load->not_committed);
     show_latency("latency_us", &load->committed);
     show_latency("decided_us", &load->decided);
-    printf(", \"transactions\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"log_syncs\": %" PRIu64
-           ", \"client_cpu_us\": %" PRIu64 "}\n",
-           load->transactions, load->messages, decision_log_syncs(load->log),
-           load->measured_cpu_us);
+    printf(", \"transactions\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"client_cpu_us\": %" PRIu64
+           ", \"all_transactions\": %" PRIu64 ", \"log_syncs\": %" PRIu64 "}\n",
+           all->transactions - before->transactions, all->messages - before->messages,
+           all->client_cpu_us - before->client_cpu_us, all->transactions,
+           decision_log_syncs(load->log));
 }
 
 /* ---- arguments ---- */
@@ -439,6 +450,8 @@ int two_phase_main(const struct two_phase_driver *driver, int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, load);
     load_open(load);
     load_run(load);
+    load->counts.client_cpu_us = cpu_us();
+    mark("ended");
     load_show(load);
     load_close(load);
     free(load);

@@ -52,8 +52,9 @@ void two_phase_watch(struct leg *leg, bool wants_write);
 void two_phase_refused(const char *why);
 __attribute__((format(printf, 1, 2))) _Noreturn void two_phase_fail(const char *format, ...);
 
-/* Runs the program: arguments, load, one line of JSON. "began" and "ended", a line each, say when
- * the measuring does. */
+/* Runs the program: arguments, load, one line of JSON. Before the measuring and after it, with all
+ * connections open and nothing under way, it says "began" and "ended" and waits for a line, so that
+ * what the servers have used can be read. */
 int two_phase_main(const struct two_phase_driver *driver, int argc, char **argv);
 
 #endif
