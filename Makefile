@@ -17,7 +17,7 @@ BUILD   := build/$(VARIANT)
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
             libedit-dev libmimalloc-dev
-TEST_PACKAGES := libcmocka-dev sqlite3 spin procps chromium valgrind
+TEST_PACKAGES := libcmocka-dev jq sqlite3 spin procps chromium valgrind
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
@@ -186,15 +186,19 @@ coverage: ## line and branch coverage of cores and storage, by unit tests, scena
 	  --filter coordinator/ --filter participant/ --filter 'runtime/(driver|storage|log_store|store_)' \
 	  --exclude '.*/main.c' --exclude-branches-by-pattern '.*(HASH_|RB_|TAILQ_).*' --branches --print-summary $(GCOVR)
 
-PEER_OBJECTS := $(BUILD)/bench/postgres_2pc.o $(BUILD)/bench/decision_log.o
+PEER_OBJECTS := $(addprefix $(BUILD)/bench/,postgres_2pc.o mariadb_2pc.o two_phase.o decision_log.o)
 $(BUILD)/bench/postgres_2pc.o: CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
-$(BUILD)/bench/postgres_2pc: $(PEER_OBJECTS) $(ARCHIVE)
+$(BUILD)/bench/postgres_2pc: LDLIBS += $(shell pkg-config --libs libpq 2>/dev/null)
+$(BUILD)/bench/mariadb_2pc.o: CFLAGS += $(shell pkg-config --cflags libmariadb 2>/dev/null)
+$(BUILD)/bench/mariadb_2pc: LDLIBS += $(shell pkg-config --libs libmariadb 2>/dev/null)
+$(BUILD)/bench/%_2pc: $(BUILD)/bench/%_2pc.o $(BUILD)/bench/two_phase.o $(BUILD)/bench/decision_log.o $(ARCHIVE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libpq) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-bench-peers: all ## two-phase commit side by side with PostgreSQL; ROUNDS=3 SECONDS=5 CLIENTS="1 16 64"
+bench-peers: all ## transfers beside PostgreSQL and MariaDB; ROUNDS=3 SECONDS=5 CLIENTS="1 64" PARTICIPANTS="2 3" COORDINATORS="1 3"
 	bench/peers $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-	  $(if $(CLIENTS),--clients "$(CLIENTS)")
+	  $(if $(CLIENTS),--clients "$(CLIENTS)") $(if $(PARTICIPANTS),--participants "$(PARTICIPANTS)") \
+	  $(if $(COORDINATORS),--coordinators "$(COORDINATORS)")
 
 LEVELS_OBJECTS := $(BUILD)/bench/levels.o $(BUILD)/bench/closed_loop.o
 $(BUILD)/bench-levels: $(LEVELS_OBJECTS) $(ARCHIVE)
