@@ -64,7 +64,7 @@ static void msg_free(struct msg *m)
 {
     switch (m->type) {
     case MSG_COMMIT:
-        unref_all(m->commit.ops, m->commit.participants.n);
+        unref_all(m->commit.ops, PARTICIPANTS_MAX);
         break;
     case MSG_PREPARE:
         blob_unref(m->prepare.ops);
@@ -75,7 +75,7 @@ static void msg_free(struct msg *m)
         break;
     case MSG_RESULT:
         blob_unref(m->result.detail);
-        unref_all(m->result.results, m->result.participants.n);
+        unref_all(m->result.results, PARTICIPANTS_MAX);
         break;
     case MSG_FORGET:
         free(m->forget.entry);

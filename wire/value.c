@@ -12,68 +12,72 @@
 #define VALUE_OPENS_ARRAY (-3)
 #define VALUE_UNUSED      (-4)
 
-/* The parser wants objects that it could put into arrays and maps: here it never has one. */
+/* The parser wants objects that it could put into arrays and maps: here they are nothing. */
 typedef char value_object;
 /* Where the value goes. */
 typedef struct value *value_user;
 
-static inline int value_nil(value_user *out, value_object *object)
+static inline int value_whole(value_user *out, enum value_kind kind, value_object *object)
 {
-    (void)object;
-    (*out)->kind = VALUE_NIL;
+    (*out)->kind = kind;
+    *object = 0;
     return 0;
 }
 
-static inline int value_boolean(struct value *out, bool boolean)
+static inline int value_nil(value_user *out, value_object *object)
 {
-    out->kind = VALUE_BOOLEAN;
-    out->boolean = boolean;
-    return 0;
+    return value_whole(out, VALUE_NIL, object);
+}
+
+static inline int value_true(value_user *out, value_object *object)
+{
+    (*out)->boolean = true;
+    return value_whole(out, VALUE_BOOLEAN, object);
+}
+
+static inline int value_false(value_user *out, value_object *object)
+{
+    (*out)->boolean = false;
+    return value_whole(out, VALUE_BOOLEAN, object);
 }
 
 static inline int value_uint64(value_user *out, uint64_t number, value_object *object)
 {
-    (void)object;
-    (*out)->kind = VALUE_UNSIGNED;
     (*out)->number = number;
-    return 0;
+    return value_whole(out, VALUE_UNSIGNED, object);
 }
 
 static inline int value_int64(value_user *out, int64_t number, value_object *object)
 {
     if (number >= 0)
         return value_uint64(out, (uint64_t)number, object);
-    (*out)->kind = VALUE_NEGATIVE;
     (*out)->negative = number;
-    return 0;
+    return value_whole(out, VALUE_NEGATIVE, object);
 }
 
-static inline int value_string(struct value *out, enum value_kind kind, const char *at, size_t len)
+static inline int value_string(value_user *out, enum value_kind kind, const char *at, size_t len,
+                               value_object *object)
 {
-    out->kind = kind;
-    out->bytes = bytes_of(at, len);
-    return 0;
+    (*out)->bytes = bytes_of(at, len);
+    return value_whole(out, kind, object);
 }
 
 static inline int value_array(value_user *out, size_t count, value_object *object)
 {
-    (void)object;
-    (*out)->kind = VALUE_ARRAY;
     (*out)->count = (uint32_t)count;
+    value_whole(out, VALUE_ARRAY, object);
     return VALUE_OPENS_ARRAY;
 }
 
 #define value_root(out)                        0
-#define value_true(out, object)                value_boolean(*(out), true)
-#define value_false(out, object)               value_boolean(*(out), false)
 #define value_uint8                            value_uint64
 #define value_uint16                           value_uint64
 #define value_uint32                           value_uint64
 #define value_int8                             value_int64
 #define value_int16                            value_int64
 #define value_int32                            value_int64
-#define value_bin(out, start, at, len, object) value_string(*(out), VALUE_BYTES, at, len)
-#define value_str(out, start, at, len, object) value_string(*(out), VALUE_TEXT, at, len)
+#define value_bin(out, start, at, len, object) value_string(out, VALUE_BYTES, at, len, object)
+#define value_str(out, start, at, len, object) value_string(out, VALUE_TEXT, at, len, object)
 #define value_ext(out, start, at, len, object) VALUE_UNUSED
 #define value_float(out, number, object)       VALUE_UNUSED
 #define value_double(out, number, object)      VALUE_UNUSED
