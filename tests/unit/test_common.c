@@ -57,7 +57,8 @@ static void txid_keeps_time_and_route_and_parses_back(void **state)
     assert_false(txid_parse("0123456789ab-73ff-bfff--ffffffffffff", &back));
 }
 
-/* The most ids of one bucket among 1024, of 4096 ids that differ only in 12 bits from `shift` on. */
+/* The most ids of one bucket among 1024, of 4096 ids that differ only in 12 bits from `shift` on.
+ */
 static int fullest_bucket(uint64_t seed, int shift)
 {
     struct txid_hash_key key = txid_hash_key(seed);
