@@ -127,6 +127,7 @@ struct participant {
     uint32_t ceilings; /* emitted and not durable yet */
     struct prng prng;
     struct branch *branches;
+    struct txid_hash_key branches_key;
     struct stash *stash; /* what came for transactions that storage is looking up */
     TAILQ_HEAD(, read) reads;
     uint32_t reads_n;

@@ -58,7 +58,8 @@ void branch_move(struct participant *p, struct branch *b, enum branch_state to)
 struct branch *branch_find(struct participant *p, const struct txid *txid)
 {
     struct branch *b;
-    HASH_FIND(hh, p->branches, txid, sizeof *txid, b);
+    uint32_t hash = txid_hash(&p->branches_key, txid);
+    HASH_FIND_BYHASHVALUE(hh, p->branches, txid, sizeof *txid, hash, b);
     return b;
 }
 
@@ -70,7 +71,8 @@ struct branch *branch_add(struct participant *p, const struct tx_head *head)
     b->timer.kind = TIMER_BRANCH;
     b->timer.owner = b;
     TAILQ_INIT(&b->readers);
-    HASH_ADD(hh, p->branches, head.txid, sizeof b->head.txid, b);
+    uint32_t hash = txid_hash(&p->branches_key, &head->txid);
+    HASH_ADD_BYHASHVALUE(hh, p->branches, head.txid, sizeof b->head.txid, hash, b);
     p->stats.in_memory++;
     return b;
 }
@@ -167,6 +169,7 @@ struct participant *participant_new(const struct participant_config *config,
     p->resource_copy = *resource;
     p->resource = &p->resource_copy;
     prng_seed(&p->prng, config->seed);
+    p->branches_key = txid_hash_key(~config->seed);
     p->clocks.n = config->coordinators;
     timers_init(&p->timers);
     TAILQ_INIT(&p->finished);

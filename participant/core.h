@@ -18,7 +18,7 @@ struct participant_config {
     uint32_t retention_ms;
     uint32_t clock_ahead_ms;
     uint32_t changes_max; /* kept for watches; 0: CHANGES_MAX */
-    uint64_t seed;        /* spreads repetitions */
+    uint64_t seed;        /* spreads repetitions; for what no client may foresee */
 };
 
 struct participant_stats {

@@ -2,13 +2,9 @@
 
 #include <string.h>
 
-/* What is mostly enough for all but the results and operations. */
-#define PREPARED_FIELDS_BYTES 256u
-
 struct blob *prepared_record_encode(const struct prepared_record *p)
 {
     struct writer w = {0};
-    writer_reserve(&w, PREPARED_FIELDS_BYTES + p->results.len + p->ops.len);
     tx_head_write(&w, &p->head);
     participants_write(&w, &p->participants);
     writer_u64(&w, p->priority_ms);
