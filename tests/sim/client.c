@@ -301,7 +301,11 @@ static void on_message(void *arg, const struct net_peer *peer, struct msg *m)
     struct call *call = LIST_FIRST(&c->calls), *next;
     for (; call != NULL; call = next) {
         next = LIST_NEXT(call, link);
-        if (concerns(call, m) && step(call, ev))
+        if (!concerns(call, m))
+            continue;
+        if (m->type == MSG_READ_RESULT && c->watch.read_result != NULL)
+            c->watch.read_result(c->watch.arg, c, peer->node, call->read.config.level, m);
+        if (step(call, ev))
             call_finish(call);
     }
 }

@@ -33,6 +33,9 @@ struct call {
 struct client_watch {
     void *arg;
     void (*result)(void *arg, struct client *c, node_id from, const struct msg *result);
+    /* The answer to a read at this level, whatever its status. */
+    void (*read_result)(void *arg, struct client *c, node_id from, enum read_level level,
+                        const struct msg *result);
 };
 
 struct client {

@@ -15,6 +15,29 @@ static bool one_in(struct prng *p, uint64_t n)
     return prng_below(p, n) == 0;
 }
 
+/* Each participant has keys of its own, or some replicate others, or some replicate all. */
+static void draw_placements(struct workload_config *w, struct prng *p, int participants)
+{
+    bool replicated = one_in(p, 2), alone = one_in(p, 3);
+    w->prefixes = 0;
+    for (int i = 0; i < participants && !(replicated && alone); i++)
+        snprintf(w->prefix[w->prefixes++], sizeof w->prefix[0], "p%d/", i + 1);
+    if (replicated)
+        snprintf(w->prefix[w->prefixes++], sizeof w->prefix[0], "r%d/",
+                 (int)between(p, 2, (uint64_t)participants));
+}
+
+/* Clients of their own, and much to see. */
+static void draw_watchers(struct workload_config *w, struct prng *p)
+{
+    w->watchers = (int)between(p, 0, 3);
+    if (w->watchers == 0)
+        return;
+    w->clients += w->watchers;
+    w->lists += (int)between(p, 0, WORKLOAD_KEYS_MAX - 8);
+    w->weight[WORK_APPEND] += 5;
+}
+
 static void draw_workload(struct workload_config *w, struct prng *p, int participants)
 {
     w->clients = (int)between(p, 2, 6);
@@ -27,17 +50,14 @@ static void draw_workload(struct workload_config *w, struct prng *p, int partici
     if (one_in(p, 2)) /* transactions only: reads beside them take the time that faults are about */
         w->weight[WORK_READ_AT_LEVEL] = w->weight[WORK_SNAPSHOT_ACCOUNTS] = w->weight[WORK_WATCH] =
             0;
+    else
+        draw_watchers(w, p);
     w->weight[WORK_TRANSFER] += 2;
     w->weight[WORK_APPEND] += 2;
     w->think_us = between(p, 0, 3) * between(p, 1, 200000);
     w->timeout_us = one_in(p, 3) ? between(p, 100000, 1000000) : between(p, 1000000, 10000000);
     w->repeat_one_in = one_in(p, 2) ? (uint32_t)between(p, 2, 20) : 0;
-    w->prefixes = 0;
-    for (int i = 0; i < participants; i++)
-        snprintf(w->prefix[w->prefixes++], sizeof w->prefix[0], "p%d/", i + 1);
-    if (one_in(p, 2)) /* a replicated one */
-        snprintf(w->prefix[w->prefixes++], sizeof w->prefix[0], "r%d/",
-                 (int)between(p, 2, (uint64_t)participants));
+    draw_placements(w, p, participants);
 }
 
 void sim_config_draw(struct sim_config *c, uint64_t seed, int scale)

@@ -11,7 +11,7 @@
 #define NEMESIS_MAP(X)                                                                             \
     X(KILL) X(POWER) X(POWER_IN_A_WRITE) X(ALL_POWER) X(RESTART_STORM) X(STOP) X(PAUSE)            \
     X(CLOCK_RATE) X(CLOCK_JUMP) X(RESET) X(REPLACE) X(CUT) X(ISOLATE) X(SPLIT) X(RING) X(CLOG)     \
-    X(SLOW_LINK) X(DISK_ERROR) X(DISK_FULL) X(DISK_SLOW) X(BIT_FLIP) X(KILL_CLIENT)                \
+    X(SLOW_LINK) X(DISK_ERROR) X(DISK_FULL) X(DISK_SLOW) X(DAMAGE) X(KILL_CLIENT)                  \
     X(KILL_AT_STEP) X(CUT_OFF_AT_STEP) X(POWER_IN_A_COMMIT)
 /* clang-format on */
 

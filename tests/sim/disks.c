@@ -623,24 +623,45 @@ struct disks_copy *disks_save(const struct disks *d, const char *machine)
     return copy;
 }
 
-void disks_load(struct disks *d, const char *machine, const struct disks_copy *copy)
+static void node_forget(struct disk_node *n)
+{
+    n->removed = true;
+    n->entry_synced = false;
+    node_release(n); /* a dead process may still have it open */
+}
+
+void disks_lose(struct disks *d, const char *path)
+{
+    struct disk_node *n = disks_find(d, path);
+    if (n != NULL)
+        node_forget(n);
+}
+
+void disks_load_but(struct disks *d, const char *machine, const struct disks_copy *copy,
+                    const char *but)
 {
     struct disk_machine *m = machine_of(d, machine);
     struct disk_node *n, *next;
     for (n = m->nodes; n != NULL; n = next) {
         next = n->next;
-        n->removed = true;
-        n->entry_synced = false;
-        node_release(n); /* a dead process may still have it open */
+        if (but == NULL || strcmp(n->path, but) != 0)
+            node_forget(n);
     }
     /* In their old order, which the seed's choices go by. */
     for (uint32_t i = copy->n; i-- > 0;) {
+        if (but != NULL && strcmp(copy->node[i].path, but) == 0)
+            continue;
         n = xcalloc(1, sizeof *n);
         node_copy(n, &copy->node[i]);
         n->machine = m;
         n->next = m->nodes;
         m->nodes = n;
     }
+}
+
+void disks_load(struct disks *d, const char *machine, const struct disks_copy *copy)
+{
+    disks_load_but(d, machine, copy, NULL);
 }
 
 void disks_copy_free(struct disks_copy *copy)

@@ -58,6 +58,9 @@ bool disks_flip(struct disks *d, const char *machine, char *what);
 /* The same, in the given file at the given byte and bit. */
 bool disks_flip_at(struct disks *d, const char *path, uint64_t at, int bit);
 
+/* The file is gone, for good. The process must not be running. */
+void disks_lose(struct disks *d, const char *path);
+
 struct disks_stats {
     uint64_t reads, writes, syncs;
     uint64_t lost_writes, torn_writes; /* at losses of power */
@@ -68,6 +71,9 @@ void disks_stats(const struct disks *d, struct disks_stats *out);
 struct disks_copy;
 struct disks_copy *disks_save(const struct disks *d, const char *machine);
 void disks_load(struct disks *d, const char *machine, const struct disks_copy *copy);
+/* All files but that one, which stays as it is. */
+void disks_load_but(struct disks *d, const char *machine, const struct disks_copy *copy,
+                    const char *but);
 void disks_copy_free(struct disks_copy *copy);
 
 #endif

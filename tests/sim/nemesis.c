@@ -15,6 +15,9 @@
 /* What is done to those who take a step. */
 enum purpose { PURPOSE_KILL, PURPOSE_CUT_OFF };
 
+/* What is done to the files of a process that is not there. */
+enum damage { DAMAGE_NONE, DAMAGE_BIT, DAMAGE_OLD_COPY, DAMAGE_WAL_LOST };
+
 struct harm {
     struct sim_timer timer;
     struct nemesis *nemesis;
@@ -38,8 +41,9 @@ struct nemesis {
     struct sim_timer watch;
     struct harm harm[HARMS_MAX];
     uint64_t start_at_us[MACHINES_MAX];
-    struct disks_copy *before_flip[MACHINES_MAX];
-    bool flip[MACHINES_MAX]; /* before the next start */
+    enum damage damage[MACHINES_MAX]; /* done before the next start */
+    struct disks_copy *before_damage[MACHINES_MAX];
+    struct disks_copy *old[MACHINES_MAX]; /* of some earlier start */
     struct steps *steps;
     uint64_t keep_down;
     bool stopped;
@@ -417,44 +421,102 @@ static void slow_disk(struct nemesis *n)
 
 /* The node must serve what it acknowledged, or refuse to start. If it refuses, the operator puts
  * the disk back as it was, and the run goes on. */
-static void bit_flip(struct nemesis *n)
+static void damage(struct nemesis *n)
 {
+    static const enum damage kinds[] = {DAMAGE_BIT, DAMAGE_BIT, DAMAGE_OLD_COPY, DAMAGE_WAL_LOST};
     struct machine *m = some_machine(n);
-    int i = (int)(m - n->machine);
-    n->flip[i] = n->before_flip[i] == NULL && m->starts > 0;
+    if (m->state != MACHINE_RUNNING)
+        return;
+    n->damage[m - n->machine] = kinds[sim_below(n->sim, 4)];
     if (sim_one_in(n->sim, 2))
         machine_stop(m); /* everything is in the database, nothing in its log */
     else
         crash(n, m, DISKS_LOSE_PROCESS);
 }
 
-static void flip(struct nemesis *n, struct machine *m)
+static bool flip_bit(struct nemesis *n, struct machine *m)
 {
-    int i = (int)(m - n->machine);
     char what[128] = "";
-    n->flip[i] = false;
-    n->before_flip[i] = disks_save(n->disks, m->dir);
-    if (!disks_flip(n->disks, m->dir, what)) {
-        disks_copy_free(n->before_flip[i]);
-        n->before_flip[i] = NULL;
-        return;
-    }
+    if (!disks_flip(n->disks, m->dir, what))
+        return false;
     sim_fault(n->sim, SIM_BIT_FLIPPED);
     sim_say(n->sim, "%s: bit flipped: %.120s", m->self->name, what);
     m->damaged = true;
+    return true;
+}
+
+/* The database is of an earlier time than its tail. */
+static bool put_old_copy(struct nemesis *n, struct machine *m)
+{
+    char tail[64];
+    struct disks_copy *old = n->old[m - n->machine];
+    if (old == NULL)
+        return false;
+    snprintf(tail, sizeof tail, "%s/node.db.tail", m->dir);
+    disks_load_but(n->disks, m->dir, old, tail);
+    sim_fault(n->sim, SIM_OLD_COPY_PUT_BACK);
+    sim_say(n->sim, "%s: an old copy of its database is put back", m->self->name);
+    m->damaged = true;
+    return true;
+}
+
+/* The tail has all that the database lacks without it, unless a full disk was in the way. */
+static bool lose_wal(struct nemesis *n, struct machine *m)
+{
+    char wal[64];
+    snprintf(wal, sizeof wal, "%s/node.db-wal", m->dir);
+    disks_lose(n->disks, wal);
+    sim_fault(n->sim, SIM_WRITE_AHEAD_LOG_LOST);
+    sim_say(n->sim, "%s: its write-ahead log is lost", m->self->name);
+    m->damaged = m->disk_trouble;
+    return true;
+}
+
+static void drop_copy(struct disks_copy **copy)
+{
+    disks_copy_free(*copy);
+    *copy = NULL;
+}
+
+static void before_start(struct nemesis *n, struct machine *m)
+{
+    static bool (*const damages[])(struct nemesis * n, struct machine * m) = {
+        [DAMAGE_BIT] = flip_bit,
+        [DAMAGE_OLD_COPY] = put_old_copy,
+        [DAMAGE_WAL_LOST] = lose_wal,
+    };
+    int i = (int)(m - n->machine);
+    enum damage kind = n->damage[i];
+    n->damage[i] = DAMAGE_NONE;
+    if (kind != DAMAGE_NONE) {
+        n->before_damage[i] = disks_save(n->disks, m->dir);
+        if (!damages[kind](n, m))
+            drop_copy(&n->before_damage[i]);
+    } else if (n->config->does[NEMESIS_DAMAGE] && sim_one_in(n->sim, 3)) {
+        drop_copy(&n->old[i]);
+        n->old[i] = disks_save(n->disks, m->dir);
+    }
 }
 
 static void put_back(struct nemesis *n, struct machine *m)
 {
     int i = (int)(m - n->machine);
-    if (n->before_flip[i] == NULL)
+    if (n->before_damage[i] == NULL)
         return;
     sim_say(n->sim, "%s's disk is put back", m->self->name);
-    disks_load(n->disks, m->dir, n->before_flip[i]);
-    disks_copy_free(n->before_flip[i]);
-    n->before_flip[i] = NULL;
+    disks_load(n->disks, m->dir, n->before_damage[i]);
+    drop_copy(&n->before_damage[i]);
     m->damaged = false;
     m->state = MACHINE_DOWN;
+}
+
+/* It has looked at all of its files: what it did not find harms nobody any more. */
+static void after_start(struct nemesis *n, struct machine *m)
+{
+    if (m->state != MACHINE_RUNNING)
+        return;
+    drop_copy(&n->before_damage[m - n->machine]);
+    m->damaged = false;
 }
 
 /* ---- the watch ---- */
@@ -469,9 +531,9 @@ static void on_watch(void *arg)
         if (m->state == MACHINE_REFUSED)
             put_back(n, m);
         if (m->state == MACHINE_DOWN && n->start_at_us[i] <= n->sim->now_us) {
-            if (n->flip[i])
-                flip(n, m);
+            before_start(n, m);
             machine_start(m);
+            after_start(n, m);
             if (n->start_at_us[i] == 0 || m->state == MACHINE_DOWN)
                 start_later(n, m, sim_below(n->sim, 500000));
         }
@@ -558,7 +620,7 @@ static void (*const harms[NEMESIS_KINDS])(struct nemesis *n) = {
     [NEMESIS_DISK_ERROR] = disk_error,
     [NEMESIS_DISK_FULL] = disk_full,
     [NEMESIS_DISK_SLOW] = slow_disk,
-    [NEMESIS_BIT_FLIP] = bit_flip,
+    [NEMESIS_DAMAGE] = damage,
     [NEMESIS_KILL_CLIENT] = kill_client,
     [NEMESIS_KILL_AT_STEP] = await_kill,
     [NEMESIS_CUT_OFF_AT_STEP] = await_cut_off,
@@ -610,8 +672,10 @@ void nemesis_free(struct nemesis *n)
 {
     stop_timers(n);
     sim_clear(n->sim, &n->watch);
-    for (int i = 0; i < n->machines; i++)
-        disks_copy_free(n->before_flip[i]);
+    for (int i = 0; i < n->machines; i++) {
+        disks_copy_free(n->before_damage[i]);
+        disks_copy_free(n->old[i]);
+    }
     steps_free(n->steps);
     free(n);
 }

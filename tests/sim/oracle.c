@@ -64,7 +64,8 @@ struct oracle {
     struct sim *sim;
     int f;
     struct seen *seen;
-    bool replaying; /* the record may be known already, or older than what is */
+    bool replaying;            /* the record may be known already, or older than what is */
+    hlc_ts begins_at[IDS_MAX]; /* where a node's clock would begin if it started now, at least */
     struct oracle_stats stats;
 };
 
@@ -339,9 +340,24 @@ static void durable_settled(struct oracle *o, struct seen *t, const struct machi
     tell(o, t, outcome, m->self->name);
 }
 
+static void note_ts(struct oracle *o, const struct machine *m, hlc_ts ts)
+{
+    hlc_ts *begins_at = &o->begins_at[m->self->id];
+    *begins_at = ts > *begins_at ? ts : *begins_at;
+}
+
+/* What became durable just before the last death is known only now. */
+static void on_started(void *arg, struct machine *m)
+{
+    note_ts(arg, m, m->start.recovered.ceiling);
+    note_ts(arg, m, m->start.recovered.newest);
+}
+
 static void on_durable(void *arg, struct machine *m, const struct record *record)
 {
     struct oracle *o = arg;
+    if (record->kind != RECORD_WATERMARK)
+        note_ts(o, m, record->ts);
     if (record->kind < RECORD_ACCEPT)
         return;
     struct seen *t = see(o, &record->txid);
@@ -542,8 +558,7 @@ static void on_sent(void *arg, struct machine *m, struct addr to, const struct m
 
 struct machine_watch oracle_machine_watch(struct oracle *o)
 {
-    return (struct machine_watch){
-        .arg = o, .sent = on_sent, .durable = on_durable, .replayed = on_replayed};
+    return (struct machine_watch){o, on_started, on_sent, on_durable, on_replayed};
 }
 
 static void on_result(void *arg, struct client *c, node_id from, const struct msg *msg)
@@ -552,9 +567,22 @@ static void on_result(void *arg, struct client *c, node_id from, const struct ms
     result(arg, msg, c->end.name);
 }
 
+/* Nobody may prepare any more at or below a timestamp that was read at. */
+static void on_read_result(void *arg, struct client *c, node_id from, enum read_level level,
+                           const struct msg *msg)
+{
+    const struct oracle *o = arg;
+    bool newest = level == READ_STRONG || level == READ_EVENTUAL;
+    if (newest || msg->read_result.status != ASSENT_OK || msg->read_result.ts <= o->begins_at[from])
+        return;
+    sim_fail(o->sim, "durable",
+             "%s has read at %llx from participant %u, whose clock would begin below that",
+             c->end.name, (unsigned long long)msg->read_result.ts, (unsigned)from);
+}
+
 struct client_watch oracle_client_watch(struct oracle *o)
 {
-    return (struct client_watch){o, on_result};
+    return (struct client_watch){o, on_result, on_read_result};
 }
 
 /* ---- at the end ---- */

@@ -711,10 +711,10 @@ static void watch(struct worker *w)
     }
     op.key = bytes_of(key.text, key.len);
     uint64_t most_us = sim_one_in(all->sim, 3) ? timeout_us(w) : 200000;
-    /* now and then at whatever replica, with a cursor of another one */
+    /* often at whatever replica, with a cursor of another one */
     struct client_reading reading = {
         .watch = w->watch,
-        .replica = sim_one_in(all->sim, 4) ? 1 + (int)sim_below(all->sim, REPLICAS_MAX) : 0};
+        .replica = sim_one_in(all->sim, 2) ? 1 + (int)sim_below(all->sim, REPLICAS_MAX) : 0};
     client_read(&w->client, cluster_place(all->cluster, op.key), ops_encode(&op, 1), &reading,
                 1000 + sim_below(all->sim, most_us), on_watched, w);
 }
@@ -993,6 +993,26 @@ static void choose_lists(struct worker *w)
     }
 }
 
+static bool only_watches(const struct worker *w)
+{
+    return w->index >= w->all->config.clients - w->all->config.watchers;
+}
+
+static void choose_work(struct worker *w)
+{
+    const uint32_t *weight = w->all->config.weight;
+    uint64_t total = 0;
+    w->work = WORK_WATCH;
+    if (only_watches(w))
+        return;
+    for (int i = 0; i < WORKS; i++)
+        total += weight[i];
+    uint64_t pick = sim_below(w->all->sim, total);
+    w->work = 0;
+    while (pick >= weight[w->work])
+        pick -= weight[w->work++];
+}
+
 static void choose(struct worker *w)
 {
     struct workload *all = w->all;
@@ -1147,13 +1167,7 @@ static void on_think(void *arg)
             think(w);
         return;
     }
-    uint64_t total = 0;
-    for (int i = 0; i < WORKS; i++)
-        total += all->config.weight[i];
-    uint64_t pick = sim_below(all->sim, total);
-    w->work = 0;
-    while (pick >= all->config.weight[w->work])
-        pick -= all->config.weight[w->work++];
+    choose_work(w);
     choose(w);
     begin(w);
 }
@@ -1167,7 +1181,8 @@ static void think(struct worker *w)
         sim_at(w->all->sim, &w->timer, w->all->sim->now_us + (w->ok ? 1000 : 300000));
         return;
     }
-    uint64_t us = 100 + sim_below(w->all->sim, 2 * w->all->config.think_us + 1);
+    uint64_t think_us = only_watches(w) ? 0 : w->all->config.think_us;
+    uint64_t us = 100 + sim_below(w->all->sim, 2 * think_us + 1);
     if (!w->all->funded)
         us += 10000;
     w->timer.fire = on_think;

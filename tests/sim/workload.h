@@ -30,6 +30,8 @@ enum work {
 
 struct workload_config {
     int clients;
+    int watchers; /* the last ones of the clients: they do nothing else */
+
     int accounts, lists, registers, counters; /* keys of each kind, spread over the placements */
     uint32_t weight[WORKS];
     uint64_t think_us;
