@@ -21,13 +21,15 @@
 
 #include "common/mutant.h"
 
-#define DISK_FULL_RETRY_MS  200
-#define STOP_TRIES          3 /* of kept jobs on a full disk, when stopping */
-#define APPLY_CHUNK_ROWS    2000
-#define APPLY_IDLE_ROWS     1000 /* worth a transaction as soon as nothing is queued */
-#define APPLY_IDLE_BYTES    (4u * 1024 * 1024)
-#define APPLY_IDLE_MS       200 /* after the last batch, any row is */
-#define APPLY_URGENT_ROWS   512 /* of which the tail forgets some; fewer go into the log faster */
+#define DISK_FULL_RETRY_MS 200
+#define STOP_TRIES         3 /* of kept jobs on a full disk, when stopping */
+#define APPLY_CHUNK_ROWS   2000
+#define APPLY_IDLE_ROWS    2560 /* worth a transaction as soon as nothing is queued */
+#define APPLY_IDLE_BYTES   (4u * 1024 * 1024)
+#define APPLY_IDLE_MS      200  /* after the last batch, any row is */
+#define APPLY_URGENT_ROWS  512  /* of which the tail forgets some; fewer go into the log faster */
+#define APPLY_BEHIND_ROWS  1024 /* newest rows that wait while more come, many for their decision  \
+                                 */
 #define APPLY_WAITING_ROWS  50000
 #define APPLY_WAITING_BYTES (64u * 1024 * 1024) /* memory that holds what the tables lack */
 
@@ -185,6 +187,14 @@ static uint64_t apply_due_ms(const struct storage *s)
     return s->busy_at_ms + APPLY_IDLE_MS;
 }
 
+/* How many to apply while more come: a prepared transaction costs the tables nothing if its
+ * decision is applied with it. */
+static uint64_t chunk_rows(uint64_t rows)
+{
+    uint64_t old = rows > 2 * APPLY_BEHIND_ROWS ? rows - APPLY_BEHIND_ROWS : rows;
+    return old < APPLY_CHUNK_ROWS ? old : APPLY_CHUNK_ROWS;
+}
+
 /* Holds the memory of what is not in the tables yet, the tail and the write-ahead log to their
  * bounds, whatever is queued. */
 static bool apply_backlog(struct storage *s)
@@ -193,7 +203,7 @@ static bool apply_backlog(struct storage *s)
     while (s->retry_at_ms == 0 &&
            (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES ||
             (rows >= APPLY_URGENT_ROWS && log_store_apply_urgent(s->store)))) {
-        if (!apply_chunk(s, APPLY_CHUNK_ROWS))
+        if (!apply_chunk(s, chunk_rows(rows)))
             return false;
         rows = rows_waiting(s, &bytes);
     }
@@ -354,11 +364,11 @@ static bool prune_step(struct storage *s)
 /* With nothing queued: the tables. False: the process must stop. */
 static bool apply_when_due(struct storage *s)
 {
-    uint64_t bytes;
+    uint64_t bytes, rows = rows_waiting(s, &bytes);
     if (apply_due_ms(s) > s->now_ms)
         return true;
     s->retry_at_ms = 0;
-    bool good = rows_waiting(s, &bytes) > 0 ? apply_chunk(s, APPLY_CHUNK_ROWS) : prune_step(s);
+    bool good = rows > 0 ? apply_chunk(s, chunk_rows(rows)) : prune_step(s);
     if (s->retry_at_ms == 0)
         atomic_store(&s->disk_full, false);
     return good;
