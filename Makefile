@@ -34,7 +34,7 @@ OPT_coverage := -O0 -g --coverage
 DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
 INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) libedit 2>/dev/null)
 CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lm -lpthread
 # What the shared library needs: no database, no JSON.
 LIB_LDLIBS := $(shell pkg-config --libs libuv msgpack libsodium libcyaml yaml-0.1 libbsd 2>/dev/null) \
               -lpthread
