@@ -17,7 +17,7 @@ BUILD   := build/$(VARIANT)
 PACKAGES := gcc make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev \
             libcyaml-dev libyaml-dev libjansson-dev uthash-dev libbsd-dev libcsv-dev libjs-dygraphs \
             libedit-dev libmimalloc-dev
-TEST_PACKAGES := libcmocka-dev jq sqlite3 spin procps chromium valgrind
+TEST_PACKAGES := libcmocka-dev jq sqlite3 spin procps chromium valgrind gnuplot-nox
 DEV_PACKAGES  := clang-format
 PKGS     := libuv sqlite3 msgpack libsodium libcyaml yaml-0.1 jansson libbsd
 
@@ -34,7 +34,7 @@ OPT_coverage := -O0 -g --coverage
 DEFS   := -D_GNU_SOURCE -DASSENT_VERSION='"$(VERSION)"' -DASSENT_VARIANT='"$(VARIANT)"'
 INC    := -Iinclude -I. $(shell pkg-config --cflags $(PKGS) libedit 2>/dev/null)
 CFLAGS += -std=c11 $(OPT_$(VARIANT)) $(WARN) $(DEFS) $(INC) -fPIC -fvisibility=hidden -MMD -MP
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lpthread
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcsv -lm -lpthread
 # What the shared library needs: no database, no JSON.
 LIB_LDLIBS := $(shell pkg-config --libs libuv msgpack libsodium libcyaml yaml-0.1 libbsd 2>/dev/null) \
               -lpthread
@@ -63,7 +63,7 @@ SIM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 SIM        := $(BUILD)/tests/sim/sim
 JOBS       ?= $(shell nproc)
 
-.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers bench-levels bench-quick latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
+.PHONY: chaos chaos-long deps-test all mutants coverage sim sim-long model model-small bench-peers bench-levels bench-quick bench-scaling latency help deps deps-dev tests test check unit scenario integration demo asan ubsan tsan tidy format install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -211,6 +211,9 @@ bench-quick: tests ## instructions of a fixed simulated load, beside the stored 
 
 bench-levels: all $(BUILD)/bench-levels ## ratios of strong reads, hot counters, many versions; SECONDS=10 PARTS="1 2 3"
 	$(BUILD)/bench-levels $(if $(SECONDS),--seconds $(SECONDS)) $(PARTS)
+
+bench-scaling: all ## throughput and latency as one thing grows, with plots; PARTS="nodes keys ..." SECONDS=3 KEYS=10000000 OUT=DIR
+	bench/scaling $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEYS),--keys $(KEYS)) $(if $(OUT),--out $(OUT)) $(PARTS)
 
 latency: all ## commit latency between datacenters beside the round trip; COORDINATORS=1 or 3
 	@rm -rf demo-cluster

@@ -1,8 +1,8 @@
-/* `assent bench`: closed-loop load: every client commits a transaction at the same K participants,
- * and then the next one.
+/* `assent bench`: closed-loop load: every client commits a transaction at K participants, and then
+ * the next one.
  *
- *     WARMING: one transaction by each client, tried again until it commits: all is connected
- *     RUNNING: measured, for the given time
+ *     WARMING: until every client has committed one, tried again until it does: all is connected
+ *     RUNNING: what ends in the given time is measured
  *     DRAINING: what is in flight ends, unmeasured */
 #include "client/command.h"
 
@@ -14,19 +14,26 @@
 
 #include "client/clock.h"
 #include "client/command_bench.h"
+#include "client/command_zipf.h"
 #include "common/prng.h"
 #include "runtime/cluster.h"
 #include "wire/random.h"
 
-#define CLIENTS_MOST  10000
-#define WARM_RETRY_MS 50u
+#define ZIPF_MOST     5.0
+#define WARM_TIMEOUTS 3 /* so many times a transaction's time for the warm-up */
+/* Clients begin one after the other over this time: begun at once over a long round trip, they
+ * would stay together, and each of them would wait for all the others. */
+#define SPREAD_MS     500
+#define RETRY_MS      50u
 #define KEY_DIRECTORY "bench/"
 
 enum {
     OPTION_CLIENTS = 256,
     OPTION_PARTICIPANTS,
+    OPTION_AMONG,
     OPTION_SECONDS,
     OPTION_KEYS,
+    OPTION_ZIPF,
     OPTION_VALUE_SIZE,
     OPTION_READ,
     OPTION_ADD,
@@ -36,8 +43,8 @@ enum bench_phase { BENCH_WARMING, BENCH_RUNNING, BENCH_DRAINING };
 
 struct bench_client {
     struct bench_call *bench;
-    uv_timer_t timer; /* of a warm-up that is tried again */
-    bool busy, warm;
+    uv_timer_t timer; /* before it begins, or tries again */
+    bool warm;
 };
 
 struct bench_call {
@@ -49,12 +56,13 @@ struct bench_call {
     uv_loop_t loop;
     uv_timer_t end;
     struct prng prng;
+    struct zipf zipf;
+    int order[PARTICIPANTS_MAX]; /* of result.part, shuffled: the first K are the next ones */
     uint8_t *value;
     struct bench_client *client;
+    int64_t busy, cold; /* clients with a transaction or a retry under way; without a commit yet */
     enum bench_phase phase;
     uint64_t warm_deadline_us, began_us;
-    uint64_t syncs_before;
-    bool has_syncs;
     bool closing;
     int rc;
     struct bench_result result;
@@ -66,26 +74,48 @@ static const struct argp_option options[] = {
      "Participants of each transaction, own datacenter first, then one in each (default: 2, or all "
      "there are)",
      0},
+    {"among", OPTION_AMONG, "N", 0,
+     "Choose the K at random among so many participants (default: all transactions have the same)",
+     0},
     {"seconds", OPTION_SECONDS, "N", 0, "How long to measure (default: 10)", 0},
     {"keys", OPTION_KEYS, "N", 0, "Keys at each participant (default: 10000)", 0},
+    {"zipf", OPTION_ZIPF, "THETA", 0,
+     "Prefer some keys: the chance of the Nth is proportional to 1/N^THETA (default: 0, all alike)",
+     0},
     {"value-size", OPTION_VALUE_SIZE, "BYTES", 0, "(default: 100)", 0},
     {"read", OPTION_READ, "PERCENT", 0, "So many of the transactions only read (default: 0)", 0},
     {"add", OPTION_ADD, NULL, 0, "Add 1 to integers instead of putting values", 0},
     {0},
 };
 
+static int zipf_option(const char *arg, double *out)
+{
+    char *end;
+    double theta = strtod(arg, &end);
+    if (strspn(arg, "0123456789.") != strlen(arg) || end == arg || *end != '\0' ||
+        theta > ZIPF_MOST)
+        return command_fail(EX_USAGE, "--zipf: '%.80s' is not a number from 0 to %g", arg,
+                            ZIPF_MOST);
+    *out = theta;
+    return 0;
+}
+
 static int option(struct command_call *call, int key, char *arg)
 {
     struct bench_config *c = &((struct bench_call *)call->own)->config;
     switch (key) {
     case OPTION_CLIENTS:
-        return command_number("--clients", arg, 1, CLIENTS_MOST, &c->clients);
+        return command_number("--clients", arg, 1, LED_MAX, &c->clients);
     case OPTION_PARTICIPANTS:
         return command_number("--participants", arg, 1, PARTICIPANTS_MAX, &c->participants);
+    case OPTION_AMONG:
+        return command_number("--among", arg, 1, PARTICIPANTS_MAX, &c->among);
     case OPTION_SECONDS:
         return command_number("--seconds", arg, 1, 86400, &c->seconds);
     case OPTION_KEYS:
         return command_number("--keys", arg, 1, INT32_MAX, &c->keys);
+    case OPTION_ZIPF:
+        return zipf_option(arg, &c->zipf);
     case OPTION_VALUE_SIZE:
         return command_number("--value-size", arg, 1, VALUE_BYTES_MAX, &c->value_size);
     case OPTION_READ:
@@ -122,8 +152,11 @@ static const struct cluster_node *nth_of_dc(const struct cluster *cluster, int d
 static int choose_participants(struct bench_call *b)
 {
     const struct cluster *cluster = b->cluster;
-    int64_t wanted = b->config.participants == 0 ? 2 : b->config.participants;
+    struct bench_config *c = &b->config;
+    bool asked = c->participants != 0 || c->among != 0;
     int first = 0;
+    c->participants = c->participants != 0 ? c->participants : 2;
+    int64_t wanted = c->among != 0 ? c->among : c->participants;
     for (int i = 0; i < cluster->datacenters; i++)
         if (b->call->datacenter != NULL && strcmp(cluster->datacenter[i], b->call->datacenter) == 0)
             first = i;
@@ -141,12 +174,19 @@ static int choose_participants(struct bench_call *b)
                 (struct bench_part){.name = node->name, .prefix = own->prefix};
         }
     }
-    if (b->result.parts == 0 || (b->config.participants != 0 && b->result.parts < wanted))
-        return command_fail(
-            EX_USAGE,
-            "--participants: %d have a prefix of their own in the cluster file, not "
-            "%d: ask for fewer, or place more",
-            b->result.parts, (int)wanted);
+    if (b->result.parts == 0 || (asked && b->result.parts < wanted))
+        return command_fail(EX_USAGE,
+                            "%s: %d have a prefix of their own in the cluster file, not "
+                            "%d: ask for fewer, or place more",
+                            c->among != 0 ? "--among" : "--participants", b->result.parts,
+                            (int)wanted);
+    if (asked && c->participants > wanted)
+        return command_fail(EX_USAGE, "--among: %d are fewer than the %d of one transaction",
+                            (int)wanted, (int)c->participants);
+    c->among = b->result.parts;
+    c->participants = c->participants < c->among ? c->participants : c->among;
+    for (int i = 0; i < b->result.parts; i++)
+        b->order[i] = i;
     return 0;
 }
 
@@ -175,17 +215,28 @@ static bool count_syncs(const struct bench_call *b, uint64_t *out)
 
 static void client_next(struct bench_client *c);
 
+/* The first K of `order` are any K of them, where there are more. */
+static void shuffle(struct bench_call *b)
+{
+    int k = (int)b->config.participants, n = b->result.parts;
+    for (int i = 0; k < n && i < k; i++) {
+        int j = i + (int)prng_below(&b->prng, (uint64_t)(n - i)), at = b->order[i];
+        b->order[i] = b->order[j];
+        b->order[j] = at;
+    }
+}
+
 static assent_status build(struct bench_call *b, assent_txn *t)
 {
     assent_status status = ASSENT_OK;
     bool reads = prng_below(&b->prng, 100) < (uint64_t)b->config.read_percent;
-    for (int i = 0; status == ASSENT_OK && i < b->result.parts; i++) {
+    shuffle(b);
+    for (int i = 0; status == ASSENT_OK && i < b->config.participants; i++) {
         char key[KEY_BYTES_MAX + 64];
-        struct bytes prefix = b->result.part[i].prefix;
+        struct bytes prefix = b->result.part[b->order[i]].prefix;
         memcpy(key, prefix.data, prefix.len);
-        int digits =
-            snprintf(key + prefix.len, 64, KEY_DIRECTORY "%s%08" PRIu64, b->config.adds ? "n" : "v",
-                     prng_below(&b->prng, (uint64_t)b->config.keys));
+        int digits = snprintf(key + prefix.len, 64, KEY_DIRECTORY "%s%08" PRIu64,
+                              b->config.adds ? "n" : "v", zipf_next(&b->zipf, &b->prng));
         size_t len = prefix.len + (size_t)digits;
         if (reads)
             status = assent_read(t, key, len);
@@ -208,10 +259,7 @@ static void end_closed(void *arg)
 /* Once nothing is in flight. */
 static void close_when_idle(struct bench_call *b)
 {
-    for (int64_t i = 0; i < b->config.clients; i++)
-        if (b->client[i].busy)
-            return;
-    if (b->closing)
+    if (b->busy > 0 || b->closing)
         return;
     b->closing = true;
     assent_close_uv(b->db, end_closed, b);
@@ -225,7 +273,7 @@ static void stop(struct bench_call *b, int rc)
     for (int64_t i = 0; i < b->config.clients; i++)
         if (uv_is_active((uv_handle_t *)&b->client[i].timer)) {
             uv_timer_stop(&b->client[i].timer);
-            b->client[i].busy = false;
+            b->busy--;
         }
     close_when_idle(b);
 }
@@ -239,37 +287,42 @@ static void on_end(uv_timer_t *timer)
 
 static void start_measuring(struct bench_call *b)
 {
-    b->has_syncs = count_syncs(b, &b->syncs_before);
     b->phase = BENCH_RUNNING;
     b->began_us = clock_now_us();
     uv_update_time(&b->loop);
     uv_timer_start(&b->end, on_end, (uint64_t)b->config.seconds * 1000, 0);
-    for (int64_t i = 0; i < b->config.clients && b->phase == BENCH_RUNNING; i++)
-        client_next(&b->client[i]);
 }
 
-static void on_warm_retry(uv_timer_t *timer)
+static void on_later(uv_timer_t *timer)
 {
-    client_next(timer->data);
+    struct bench_client *c = timer->data;
+    c->bench->busy--;
+    client_next(c);
+}
+
+static void client_later(struct bench_client *c, uint64_t ms)
+{
+    c->bench->busy++;
+    uv_timer_start(&c->timer, on_later, ms, 0);
 }
 
 static void warmed(struct bench_client *c, assent_status status, const char *why)
 {
     struct bench_call *b = c->bench;
-    if (status != ASSENT_OK && assent_retryable(status) && clock_now_us() < b->warm_deadline_us) {
-        c->busy = true;
-        uv_timer_start(&c->timer, on_warm_retry, WARM_RETRY_MS, 0);
+    if (status != ASSENT_OK && (assent_retryable(status) || assent_maybe_committed(status)) &&
+        (c->warm || clock_now_us() < b->warm_deadline_us)) {
+        client_later(c, RETRY_MS);
         return;
     }
     if (status != ASSENT_OK) {
         stop(b, command_fail_status(b->call, status, why));
         return;
     }
+    b->cold -= !c->warm;
     c->warm = true;
-    for (int64_t i = 0; i < b->config.clients; i++)
-        if (!b->client[i].warm)
-            return;
-    start_measuring(b);
+    if (b->cold == 0)
+        start_measuring(b);
+    client_next(c);
 }
 
 static void on_commit(assent_txn *t, assent_status status, const assent_commit_info *info,
@@ -277,7 +330,8 @@ static void on_commit(assent_txn *t, assent_status status, const assent_commit_i
 {
     struct bench_client *c = arg;
     struct bench_call *b = c->bench;
-    c->busy = false;
+    b->busy--;
+    b->result.committed_all += status == ASSENT_OK;
     assent_txn_free(t);
     switch (b->phase) {
     case BENCH_WARMING:
@@ -285,7 +339,10 @@ static void on_commit(assent_txn *t, assent_status status, const assent_commit_i
         return;
     case BENCH_RUNNING:
         bench_count(&b->result, status, info);
-        client_next(c);
+        if (status == ASSENT_OVERLOADED)
+            client_later(c, RETRY_MS);
+        else
+            client_next(c);
         return;
     case BENCH_DRAINING:
         close_when_idle(b);
@@ -300,7 +357,7 @@ static void client_next(struct bench_client *c)
     assent_status status = build(b, t);
     if (status == ASSENT_OK)
         status = assent_commit_uv(t, 0, on_commit, c);
-    c->busy = status == ASSENT_OK;
+    b->busy += status == ASSENT_OK;
     if (status == ASSENT_OK)
         return;
     assent_txn_free(t);
@@ -318,20 +375,21 @@ static int run_load(struct bench_call *b, const assent_options *how)
         return command_fail_status(b->call, status, assent_error());
     }
     uint64_t ms = b->call->timeout_ms == 0 ? TXN_TIMEOUT_MS_DEFAULT : b->call->timeout_ms;
-    b->warm_deadline_us = clock_now_us() + ms * 1000;
+    b->warm_deadline_us = clock_now_us() + ms * 1000 * WARM_TIMEOUTS;
     b->client = xcalloc((size_t)b->config.clients, sizeof *b->client);
     b->value = xmalloc((size_t)b->config.value_size);
     memset(b->value, 'x', (size_t)b->config.value_size);
     prng_seed(&b->prng, random_bits());
+    zipf_init(&b->zipf, (uint64_t)b->config.keys, b->config.zipf);
+    b->cold = b->config.clients;
     uv_timer_init(&b->loop, &b->end);
     b->end.data = b;
     for (int64_t i = 0; i < b->config.clients; i++) {
         b->client[i].bench = b;
         uv_timer_init(&b->loop, &b->client[i].timer);
         b->client[i].timer.data = &b->client[i];
+        client_later(&b->client[i], (uint64_t)(i * SPREAD_MS / b->config.clients));
     }
-    for (int64_t i = 0; i < b->config.clients && b->phase == BENCH_WARMING; i++)
-        client_next(&b->client[i]);
     uv_run(&b->loop, UV_RUN_DEFAULT);
     uv_loop_close(&b->loop);
     free(b->client);
@@ -349,15 +407,17 @@ static void defaults(struct bench_config *c)
 
 static int run_opened(struct bench_call *b, const assent_options *how)
 {
-    uint64_t syncs;
+    uint64_t before = 0, after;
     int rc = choose_participants(b);
     if (rc == 0)
         rc = command_open(b->call, &b->nodes);
-    if (rc == 0)
-        rc = run_load(b, how);
+    if (rc != 0)
+        return rc;
+    bool counted = count_syncs(b, &before);
+    rc = run_load(b, how);
     if (rc == 0) {
-        b->result.has_syncs = b->has_syncs && count_syncs(b, &syncs) && syncs >= b->syncs_before;
-        b->result.syncs = b->result.has_syncs ? syncs - b->syncs_before : 0;
+        b->result.has_syncs = counted && count_syncs(b, &after) && after >= before;
+        b->result.syncs = b->result.has_syncs ? after - before : 0;
         bench_show(&b->config, &b->result, b->call->output);
         if (b->result.committed.n == 0)
             rc =

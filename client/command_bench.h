@@ -8,7 +8,8 @@
 #include "common/limits.h"
 
 struct bench_config {
-    int64_t clients, participants, seconds, keys, value_size, read_percent;
+    int64_t clients, participants, among, seconds, keys, value_size, read_percent;
+    double zipf;
     bool adds;
 };
 
@@ -28,7 +29,8 @@ struct bench_result {
     int parts;
     struct bench_part part[PARTICIPANTS_MAX];
     bool has_syncs;
-    uint64_t syncs; /* of all nodes */
+    uint64_t syncs; /* of all nodes, for what was committed from the warm-up on */
+    uint64_t committed_all;
 };
 
 void bench_count(struct bench_result *r, assent_status status, const assent_commit_info *info);

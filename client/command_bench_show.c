@@ -44,6 +44,8 @@ static void show_json(const struct bench_config *config, const struct bench_resu
     json_object_set_new(json, "clients", json_integer(config->clients));
     json_object_set_new(json, "seconds", json_real(r->seconds));
     json_object_set_new(json, "keys", json_integer(config->keys));
+    json_object_set_new(json, "zipf", json_real(config->zipf));
+    json_object_set_new(json, "participants_each", json_integer(config->participants));
     json_object_set_new(json, "value_size", json_integer(config->value_size));
     json_object_set_new(json, "read_percent", json_integer(config->read_percent));
     json_object_set_new(json, "operation", json_string(config->adds ? "add" : "put"));
@@ -71,7 +73,7 @@ static void show_json(const struct bench_config *config, const struct bench_resu
     }
     json_object_set_new(json, "participants", parts);
     json_object_set_new(json, "syncs_per_transaction",
-                        r->has_syncs ? json_real(mean(r->syncs, h->n)) : json_null());
+                        r->has_syncs ? json_real(mean(r->syncs, r->committed_all)) : json_null());
     command_json_print(json);
 }
 
@@ -105,10 +107,10 @@ static void show_table(const struct bench_config *config, const struct bench_res
 {
     const struct histogram *h = &r->committed;
     const char *separator = ": ";
-    printf("load           %" PRId64 " clients for %.1f s, %s at %d participant%s, %" PRId64
-           " keys each, %" PRId64 " %% only read\n",
-           config->clients, r->seconds, config->adds ? "adds" : "puts", r->parts,
-           r->parts == 1 ? "" : "s", config->keys, config->read_percent);
+    printf("load           %" PRId64 " clients for %.1f s, %s at %" PRId64
+           " of %d participant%s, %" PRId64 " keys each, zipf %g, %" PRId64 " %% only read\n",
+           config->clients, r->seconds, config->adds ? "adds" : "puts", config->participants,
+           r->parts, r->parts == 1 ? "" : "s", config->keys, config->zipf, config->read_percent);
     printf("committed      %" PRIu64 " (%.1f/s)\n", h->n, (double)h->n / r->seconds);
     printf("not committed  %" PRIu64, failed(r));
     for (int i = 1; i < BENCH_STATUSES; i++) {
@@ -122,7 +124,7 @@ static void show_table(const struct bench_config *config, const struct bench_res
         show_latency(h);
     if (r->has_syncs)
         printf("syncs          %.2f per committed transaction, all nodes together\n",
-               mean(r->syncs, h->n));
+               mean(r->syncs, r->committed_all));
     if (h->n > 0)
         show_parts(r);
 }

@@ -39,7 +39,9 @@ struct engine {
     struct timers timers;
     uv_timer_t timer;  /* fires at the earliest of timers */
     uint64_t armed_us; /* when; TIMERS_NEVER: it does not run */
-    uv_timer_t turn;   /* ends the finished calls */
+    /* Ends the finished calls. Idle handles have one turn each time the loop goes round, so that
+     * sockets do too, even if a callback always starts a call that fails at once. */
+    uv_idle_t turn;
     struct calls active;
     struct calls finished;
     struct topic *topics;
@@ -360,7 +362,7 @@ static struct session_event event_of(struct engine *e, enum session_event_kind k
 }
 
 static void engine_fired(uv_timer_t *timer);
-static void engine_turn(uv_timer_t *timer);
+static void engine_turn(uv_idle_t *turn);
 
 /* At the end of every entry into the engine. */
 static void engine_settle(struct engine *e)
@@ -369,7 +371,7 @@ static void engine_settle(struct engine *e)
         transport_dial(e->transport, e->dial[--e->to_dial]);
     uint64_t next = timers_next(&e->timers);
     if (!TAILQ_EMPTY(&e->finished) || (e->closing && !e->transport_closing))
-        uv_timer_start(&e->turn, engine_turn, 0, 0);
+        uv_idle_start(&e->turn, engine_turn);
     /* A time that has moved away is looked at when the timer fires. */
     if (next != TIMERS_NEVER && next >= e->armed_us)
         return;
@@ -502,7 +504,7 @@ struct engine *engine_new(uv_loop_t *loop, const struct engine_config *config)
     keypair_wipe(&transport.keys);
     uv_timer_init(loop, &e->timer);
     e->armed_us = TIMERS_NEVER;
-    uv_timer_init(loop, &e->turn);
+    uv_idle_init(loop, &e->turn);
     e->timer.data = e->turn.data = e;
     e->handles = 2;
     for (int i = 0; i < cluster->coordinators; i++)
@@ -620,12 +622,16 @@ static void engine_transport_closed(void *arg)
     uv_close((uv_handle_t *)&e->turn, engine_handle_closed);
 }
 
-static void engine_turn(uv_timer_t *timer)
+/* What finishes meanwhile is for the next turn. */
+static void engine_turn(uv_idle_t *turn)
 {
-    struct engine *e = timer->data;
+    struct engine *e = turn->data;
+    struct calls finished = TAILQ_HEAD_INITIALIZER(finished);
     struct call *call;
-    while ((call = TAILQ_FIRST(&e->finished)) != NULL) {
-        TAILQ_REMOVE(&e->finished, call, link);
+    uv_idle_stop(turn);
+    TAILQ_CONCAT(&finished, &e->finished, link);
+    while ((call = TAILQ_FIRST(&finished)) != NULL) {
+        TAILQ_REMOVE(&finished, call, link);
         call->finished(call);
     }
     if (e->closing && !e->transport_closing && TAILQ_EMPTY(&e->active)) {

@@ -290,6 +290,11 @@ check 'bench of adds and reads as JSON' 0 \
     '"operation":"add","committed":[1-9].*"p99":[1-9].*"participant":"dc2-p".*"dc3-p".*"dc1-p".*"syncs_per_transaction":[0-9]' '' \
     bench --seconds 1 --clients 4 --participants 3 --read 50 --add --dc dc2 -o json
 check 'bench of more participants than there are' 64 '' 'ask for fewer' bench --participants 9
+check 'bench of two participants among three, of a few keys preferred' 0 \
+    '"zipf":1.1,"participants_each":2,.*"committed":[1-9].*"dc1-p".*"dc2-p".*"dc3-p"' '' \
+    bench --seconds 1 --clients 4 --participants 2 --among 3 --zipf 1.1 -o json
+check 'bench among fewer than a transaction has' 64 '' 'fewer than the 3' bench --participants 3 --among 2
+check 'bench of a Zipf exponent that is none' 64 '' 'a number from 0 to 5' bench --zipf 1,1
 
 # ---- nodes die ----
 

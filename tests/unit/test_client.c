@@ -1304,6 +1304,50 @@ static void closing_the_handle_of_a_loop_ends_its_calls_first(void **state)
     assert_int_equal(l.status, ASSENT_CLOSED); /* it was not connected yet */
 }
 
+/* Calls that are over at once, each from the callback of the one before. */
+struct endless {
+    struct on_loop on;
+    uv_timer_t timer;
+    assent_txn *txn;
+    bool over;
+};
+
+static void own_value_came(assent_status status, assent_list *list, const char *why, void *arg)
+{
+    struct endless *e = arg;
+    (void)why;
+    assent_list_free(list);
+    assert_status(status, ASSENT_OK);
+    assert_true(++e->on.callbacks < 20000000);
+    if (!e->over) {
+        assert_status(assent_txn_get_uv(e->txn, K("a/x"), own_value_came, e), ASSENT_OK);
+        return;
+    }
+    assent_txn_free(e->txn);
+    assent_close_uv(e->on.db, loop_closed, &e->on);
+}
+
+static void endless_over(uv_timer_t *timer)
+{
+    struct endless *e = timer->data;
+    e->over = true;
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static void callbacks_that_start_calls_leave_the_loop_time_for_others(void **state)
+{
+    (void)state;
+    struct endless e = {0};
+    loop_open(&e.on);
+    e.txn = put_txn(e.on.db);
+    uv_timer_init(&e.on.loop, &e.timer);
+    e.timer.data = &e;
+    uv_timer_start(&e.timer, endless_over, 20, 0);
+    assert_status(assent_txn_get_uv(e.txn, K("a/x"), own_value_came, &e), ASSENT_OK);
+    loop_end(&e.on);
+    assert_true(e.over);
+}
+
 int main(void)
 {
 #define WITH_FAKES(test) cmocka_unit_test_setup_teardown(test, start_fakes, stop_fakes)
@@ -1334,6 +1378,7 @@ int main(void)
         WITH_FAKES(a_client_that_the_nodes_do_not_know_is_told_so),
         WITH_FAKES(calls_on_the_programs_own_loop_end_in_callbacks),
         WITH_FAKES(closing_the_handle_of_a_loop_ends_its_calls_first),
+        WITH_FAKES(callbacks_that_start_calls_leave_the_loop_time_for_others),
     };
     logger_open(NULL, LOGGER_ERROR); /* the nodes would report every killed connection */
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
