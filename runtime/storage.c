@@ -26,10 +26,11 @@
 #define APPLY_CHUNK_ROWS   2000
 #define APPLY_IDLE_ROWS    2560 /* worth a transaction as soon as nothing is queued */
 #define APPLY_IDLE_BYTES   (4u * 1024 * 1024)
-#define APPLY_IDLE_MS      200  /* after the last batch, any row is */
-#define APPLY_URGENT_ROWS  512  /* of which the tail forgets some; fewer go into the log faster */
-#define APPLY_BEHIND_ROWS  1024 /* newest rows that wait while more come, many for their decision  \
-                                 */
+#define APPLY_IDLE_MS      200 /* after the last batch, any row is */
+#define APPLY_URGENT_ROWS  512 /* of which the tail forgets some; fewer go into the log faster */
+#define APPLY_BEHIND_ROWS                                                                          \
+    1024 /* newest rows that wait while more come, many for their decision                         \
+          */
 #define APPLY_WAITING_ROWS  50000
 #define APPLY_WAITING_BYTES (64u * 1024 * 1024) /* memory that holds what the tables lack */
 
