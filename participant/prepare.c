@@ -208,12 +208,13 @@ void prepare_locked(struct participant *p, struct branch *b)
         vote_prepared(p, b, false);
 }
 
-/* The whole time-out before the first question, half of it between questions. */
+/* The whole time-out before the first question, half of it before the second and third, then up to
+ * twice it: whoever cannot answer because too many ask should not be asked more. */
 static void in_doubt_timer(struct participant *p, struct branch *b)
 {
     uint64_t wait_us = p->config.in_doubt_timeout_ms * UINT64_C(1000);
     if (b->inquiries > 0)
-        wait_us /= 2;
+        wait_us = wait_us / 2 << (b->inquiries < 5 ? (b->inquiries - 1) / 2 : 2);
     timer_set(&p->timers, &b->timer, p->now_us + participant_jitter(p, wait_us));
 }
 

@@ -32,7 +32,7 @@
     1024 /* newest rows that wait while more come, many for their decision                         \
           */
 #define APPLY_WAITING_ROWS  50000
-#define APPLY_WAITING_BYTES (64u * 1024 * 1024) /* memory that holds what the tables lack */
+#define APPLY_WAITING_BYTES (16u * 1024 * 1024) /* bodies; small ones decoded take more */
 
 struct storage {
     struct log_store *store;
