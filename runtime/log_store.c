@@ -8,9 +8,10 @@
  *       there before it returns. What the tail is about to forget, the rows up to `older`, is in
  *       the database, in the tables or at least in the log, and durable in the database file itself
  *       (`filed`) if no reader and no full disk stands in the way, otherwise in SQLite's
- * write-ahead log. So after any crash the rows that SQLite lacks are in the tail, and an open puts
- * them back; and so it is if the write-ahead log is damaged, or lost. L5  after a failed write or
- * sync (`broken`) nothing is written any more, so nothing is retried.
+ *       write-ahead log. So after any crash the rows that SQLite lacks are in the tail, and an open
+ *       puts them back; and so it is if the write-ahead log is damaged, or lost.
+ *
+ *   L5  after a failed write or sync (`broken`) nothing is written any more, so nothing is retried.
  *
  * As a rule a row is in the tables before the tail forgets it, and then it never is in the log: a
  * batch writes nothing but the tail. The log takes rows that could not be applied in time, rows of
@@ -69,7 +70,8 @@ struct log_store {
     uint64_t logged; /* the last row that was put into the log, or is in the tables */
     struct store_pending pending;
     uint64_t older; /* the last row in the half of the tail that is written next */
-    uint64_t filed; /* the last row that is in the database file without its write-ahead log */
+    uint64_t
+        filed; /* the last row that the database file had when the write-ahead log was emptied */
     struct store_position durable;
     struct store_position tip;
     struct store_position savepoint;
@@ -154,22 +156,23 @@ static int note_wal_frames(void *arg, sqlite3 *db, const char *name, int frames)
  * anything. */
 static assent_status checkpoint(struct log_store *s)
 {
-    int frames = 0, done = 0;
+    int frames = -1, done = -1;
     sqlite3_busy_timeout(s->db, 0);
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &done);
     sqlite3_busy_timeout(s->db, STORE_FILE_BUSY_MS);
-    s->behind = (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) || done < frames;
+    bool began = frames >= 0; /* not while another connection makes one */
+    s->behind = !began || done < frames;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         assent_status status = failed(s, rc, "checkpoint");
         s->full = false;
         s->checkpoint_at = s->wal_frames + WAL_FRAMES_MAX;
         return status == ASSENT_DISK_FULL ? ASSENT_OK : status;
     }
-    s->stats.syncs += s->unsynced ? 2 : 0;
-    if (!s->behind) {
-        s->filed = s->logged;
+    s->stats.syncs += began && s->unsynced ? 2 : 0;
+    if (!s->behind)
         s->unsynced = false;
-    }
+    if (rc == SQLITE_OK)
+        s->filed = s->logged;
     /* Whatever a reader held back is tried again when as much has come on top. */
     s->checkpoint_at = s->wal_frames + WAL_FRAMES_MAX;
     return ASSENT_OK;

@@ -446,9 +446,9 @@ static void with_time_to_spare_the_database_gets_what_the_tail_soon_forgets(void
     assert_in_range(synced_at, turn + turn / 2, 2 * turn - 2);
 }
 
-/* The tail has all that the database file lacks by itself. Returns how many bytes of the
- * write-ahead log were not needed. */
-static size_t whole_without_write_ahead_log(struct fixture *f, uint64_t rows)
+/* The tail has all that the database file lacks, whatever is left of the write-ahead log: one of so
+ * many parts. Returns how many of its bytes were not needed. */
+static size_t whole_without_write_ahead_log(struct fixture *f, uint64_t rows, size_t parts)
 {
     struct fake fake = {0};
     struct store_role role = f->role;
@@ -458,7 +458,7 @@ static size_t whole_without_write_ahead_log(struct fixture *f, uint64_t rows)
     crash_copy(f);
     free(read_whole(f->copy, "node.db-wal", &len));
     file_in(path, f->copy, "node.db-wal");
-    assert_int_equal(truncate(path, (off_t)len / 2), 0);
+    assert_int_equal(truncate(path, (off_t)(len / parts)), 0);
     role.arg = &fake;
     assert_int_equal(
         log_store_open(&store, &disk_posix, f->copy, &f->id, &role, f->why, sizeof f->why),
@@ -466,7 +466,7 @@ static size_t whole_without_write_ahead_log(struct fixture *f, uint64_t rows)
     uint64_t seen = (uint64_t)query(log_store_db(store), "SELECT count(*) FROM seen");
     assert_int_equal(seen + (uint64_t)fake.replays, rows);
     log_store_close(store);
-    return len - len / 2;
+    return len - len / parts;
 }
 
 static void without_its_write_ahead_log_a_database_loses_nothing(void **state)
@@ -481,9 +481,43 @@ static void without_its_write_ahead_log_a_database_loses_nothing(void **state)
         if (ts > 2 * turn && ts % 100 == 0)
             assert_int_equal(log_store_apply(f->store, 90, &left), ASSENT_OK);
         if (ts % 23 == 0)
-            lost += whole_without_write_ahead_log(f, ts);
+            lost += whole_without_write_ahead_log(f, ts, 2);
     }
     assert_true(lost > 0);
+}
+
+static void commit_and_apply(struct fixture *f, uint64_t from, uint64_t to)
+{
+    uint64_t left;
+    for (uint64_t ts = from; ts <= to; ts++) {
+        commit_rows(f, ts, ts);
+        if (ts % 10 == 0)
+            assert_int_equal(log_store_apply(f->store, 10, &left), ASSENT_OK);
+    }
+}
+
+/* A reader of the newest rows lets a checkpoint write all pages, but not empty the write-ahead log:
+ * what is left there would lay older pages over newer ones. */
+static void
+what_a_reader_kept_in_the_write_ahead_log_is_emptied_before_the_tail_forgets(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t turn = STORE_TAIL_HALF_BYTES / (2 * STORE_TAIL_BLOCK);
+    char path[2 * PATH_SIZE];
+    sqlite3 *reader = NULL;
+    create_and_open(f);
+    commit_and_apply(f, 1, 2 * turn - 26);
+    file_in(path, f->dir, "node.db");
+    assert_int_equal(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READONLY, store_pages_vfs(NULL)),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    assert_true(query(reader, "SELECT count(*) FROM seen") > 0);
+    assert_int_equal(log_store_write_back(f->store), ASSENT_OK);
+    commit_and_apply(f, 2 * turn - 25, 2 * turn - 16);
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    commit_and_apply(f, 2 * turn - 15, 2 * turn + 100);
+    for (size_t parts = 1; parts <= 8; parts++)
+        whole_without_write_ahead_log(f, 2 * turn + 100, parts);
 }
 
 /* What was not applied in time goes into the log, and comes into the tables from there. */
@@ -520,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(with_time_to_spare_the_database_gets_what_the_tail_soon_forgets),
         STORE_TEST(without_its_write_ahead_log_a_database_loses_nothing),
+        STORE_TEST(what_a_reader_kept_in_the_write_ahead_log_is_emptied_before_the_tail_forgets),
         STORE_TEST(rows_that_the_tail_forgets_are_in_the_log_or_the_tables),
         STORE_TEST(committed_rows_are_replayed_in_log_order_after_a_crash),
         STORE_TEST(a_closed_store_has_everything_in_its_tables),

@@ -250,6 +250,43 @@ static void power_lost_in_a_checkpoint_loses_nothing_acknowledged(void **state)
     }
 }
 
+#define CHECKPOINT_LOCK 1 /* of the index of a write-ahead log, in SQLite's file format */
+
+static const sqlite3_io_methods *uncontended;
+
+static int checkpoint_locked(sqlite3_file *file, int offset, int n, int flags)
+{
+    bool locks = (flags & (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE)) ==
+                 (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    return locks && offset <= CHECKPOINT_LOCK && CHECKPOINT_LOCK < offset + n
+               ? SQLITE_BUSY
+               : uncontended->xShmLock(file, offset, n, flags);
+}
+
+/* As when another program makes a checkpoint of its own and takes its time. */
+static void while_another_makes_a_checkpoint_the_tail_forgets_only_what_is_synced(void **state)
+{
+    (void)state;
+    static sqlite3_io_methods contended;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct bench b;
+        sqlite3_file *file = NULL;
+        bench_init(&b, seed);
+        assert_int_equal(bench_open(&b), ASSENT_OK);
+        assert_int_equal(
+            sqlite3_file_control(log_store_db(b.store), "main", SQLITE_FCNTL_FILE_POINTER, &file),
+            SQLITE_OK);
+        uncontended = file->pMethods;
+        contended = *uncontended;
+        contended.xShmLock = checkpoint_locked;
+        file->pMethods = &contended;
+        assert_true(work(&b, 120));
+        crash(&b, DISKS_LOSE_POWER);
+        reopen(&b);
+        bench_end(&b);
+    }
+}
+
 /* Killed in that write, which leaves a part of it; then, once more, while it starts. */
 static void killed_at_any_write_it_has_all_that_was_acknowledged(void **state)
 {
@@ -830,6 +867,7 @@ int main(void)
         cmocka_unit_test(power_lost_in_any_commit_loses_nothing_acknowledged),
         cmocka_unit_test(power_lost_while_it_starts_loses_nothing),
         cmocka_unit_test(power_lost_in_a_checkpoint_loses_nothing_acknowledged),
+        cmocka_unit_test(while_another_makes_a_checkpoint_the_tail_forgets_only_what_is_synced),
         cmocka_unit_test(killed_at_any_write_it_has_all_that_was_acknowledged),
         cmocka_unit_test(a_read_error_is_not_taken_for_damage),
         cmocka_unit_test(errors_of_the_disk_stop_the_store_and_lose_nothing),
