@@ -33,7 +33,7 @@ struct machine {
 
     enum machine_state state;
     char why[512];     /* MACHINE_REFUSED: what the start said */
-    bool damaged;      /* a bit of its disk was flipped: a start may refuse */
+    bool damaged;      /* its disk, since the last start: the next may refuse */
     bool disk_trouble; /* a read error was armed: a start may fail */
     bool dying;        /* gone at the end of this event */
     enum disks_loss loss;
