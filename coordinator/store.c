@@ -17,13 +17,15 @@
 #define FOUR_OUTCOMES  OUTCOME_VALUES ", " OUTCOME_VALUES ", " OUTCOME_VALUES ", " OUTCOME_VALUES
 #define MANY_OUTCOMES  FOUR_OUTCOMES ", " FOUR_OUTCOMES ", " FOUR_OUTCOMES ", " FOUR_OUTCOMES
 
-/* A record that is durable in the log and not applied to the tables yet. */
+/* A record that is durable in the log and not applied to the tables yet; or, without a body, one
+ * whose row is in `transactions`. */
 struct behind {
     UT_hash_handle hh; /* by txid, unless there is a newer one */
     uint64_t nth;      /* the how-manieth record of this role it is */
     struct record record;
-    struct behind *newer; /* of the same transaction */
-    TAILQ_ENTRY(behind) link;
+    struct behind *newer;     /* of the same transaction */
+    bool in_table;            /* `transactions` has, or before a rollback had, a row of it */
+    TAILQ_ENTRY(behind) link; /* until it is applied */
 };
 
 struct coordinator_store {
@@ -43,11 +45,8 @@ struct coordinator_store *coordinator_store_new(void)
     return s;
 }
 
-/* The first of the list, so that no older one points to it. */
-static void behind_free_first(struct coordinator_store *s)
+static void behind_free(struct coordinator_store *s, struct behind *b)
 {
-    struct behind *b = TAILQ_FIRST(&s->behind_list);
-    TAILQ_REMOVE(&s->behind_list, b, link);
     if (b->newer == NULL)
         HASH_DELETE(hh, s->behind, b);
     blob_unref(b->record.body);
@@ -65,10 +64,13 @@ static void statements_free(struct coordinator_store *s)
 
 void coordinator_store_free(struct coordinator_store *s)
 {
+    struct behind *b, *next;
     if (s == NULL)
         return;
-    while (!TAILQ_EMPTY(&s->behind_list))
-        behind_free_first(s);
+    TAILQ_FOREACH_SAFE (b, &s->behind_list, link, next)
+        behind_free(s, b);
+    HASH_ITER (hh, s->behind, b, next)
+        behind_free(s, b);
     statements_free(s);
     free(s);
 }
@@ -94,6 +96,15 @@ static int create(void *arg, struct sqlite3 *db)
         NULL, NULL, NULL);
 }
 
+/* The txid of column 0; false if there is none. */
+static bool column_txid(sqlite3_stmt *stmt, struct txid *out)
+{
+    if (sqlite3_column_bytes(stmt, 0) != TXID_BYTES)
+        return false;
+    memcpy(out->b, sqlite3_column_blob(stmt, 0), TXID_BYTES);
+    return true;
+}
+
 static int prepare(struct sqlite3 *db, sqlite3_stmt **stmt, const char *sql)
 {
     return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
@@ -105,6 +116,20 @@ static void on_rollback(void *arg)
     struct coordinator_store *s = arg;
     s->applied_n = s->confirmed_n;
     s->prune_due = true;
+}
+
+static int load_unsettled(struct coordinator_store *s, struct sqlite3 *db)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = prepare(db, &stmt, "SELECT txid FROM transactions");
+    while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct behind *b = xcalloc(1, sizeof *b);
+        b->in_table = true;
+        rc = column_txid(stmt, &b->record.txid) ? SQLITE_OK : SQLITE_CORRUPT;
+        HASH_ADD(hh, s->behind, record.txid, sizeof b->record.txid, b);
+    }
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int load(void *arg, struct sqlite3 *db)
@@ -124,7 +149,7 @@ static int load(void *arg, struct sqlite3 *db)
                      "DELETE FROM outcomes WHERE txid IN"
                      " (SELECT txid FROM outcomes WHERE txid < ?1 LIMIT ?2)");
     sqlite3_rollback_hook(db, on_rollback, s);
-    return rc;
+    return rc == SQLITE_OK ? load_unsettled(s, db) : rc;
 }
 
 void coordinator_store_durable(struct coordinator_store *s, const struct record *record)
@@ -141,9 +166,13 @@ void coordinator_store_durable(struct coordinator_store *s, const struct record 
     b->record = *record;
     blob_ref(b->record.body);
     HASH_REPLACE(hh, s->behind, record.txid, sizeof b->record.txid, b, older);
-    if (older != NULL)
-        older->newer = b;
     TAILQ_INSERT_TAIL(&s->behind_list, b, link);
+    if (older == NULL)
+        return;
+    b->in_table = older->in_table;
+    older->newer = b;
+    if (older->nth <= s->applied_n)
+        behind_free(s, older);
 }
 
 static int replay(void *arg, const struct record *record)
@@ -182,10 +211,11 @@ static int apply(void *arg, const struct record *record)
     return SQLITE_OK;
 }
 
-static int flush_unsettled(struct coordinator_store *s, const struct record *record)
+static int flush_unsettled(struct coordinator_store *s, struct behind *b)
 {
-    struct bytes body = blob_bytes(record->body);
-    sqlite3_bind_blob(s->put, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
+    struct bytes body = blob_bytes(b->record.body);
+    b->in_table = true;
+    sqlite3_bind_blob(s->put, 1, b->record.txid.b, TXID_BYTES, SQLITE_STATIC);
     sqlite3_bind_blob(s->put, 2, body.data, (int)body.len, SQLITE_STATIC);
     return step(s->put);
 }
@@ -196,13 +226,14 @@ struct ended {
     struct outcome outcome;
 };
 
-static int flush_finished(struct coordinator_store *s, const struct record *record,
-                          struct ended *out)
+static int flush_finished(struct coordinator_store *s, const struct behind *b, struct ended *out)
 {
-    out->txid = &record->txid;
-    if (!finished_record_decode(record, &out->outcome))
+    out->txid = &b->record.txid;
+    if (!finished_record_decode(&b->record, &out->outcome))
         return SQLITE_CORRUPT;
-    sqlite3_bind_blob(s->drop, 1, record->txid.b, TXID_BYTES, SQLITE_STATIC);
+    if (!b->in_table)
+        return SQLITE_OK;
+    sqlite3_bind_blob(s->drop, 1, b->record.txid.b, TXID_BYTES, SQLITE_STATIC);
     return step(s->drop);
 }
 
@@ -224,19 +255,20 @@ static int flush_records(struct coordinator_store *s, int *finished)
     struct behind *b = TAILQ_FIRST(&s->behind_list);
     int rc = SQLITE_OK, n = 0;
     for (; rc == SQLITE_OK && b != NULL && b->nth <= s->applied_n; b = TAILQ_NEXT(b, link)) {
-        if (b->newer != NULL && b->newer->nth <= s->applied_n)
-            continue;
-        if (b->record.kind != RECORD_FINISHED) {
-            rc = flush_unsettled(s, &b->record);
-            continue;
-        }
-        rc = flush_finished(s, &b->record, &ended[n++]);
-        ++*finished;
+        bool overtaken = b->newer != NULL && b->newer->nth <= s->applied_n;
+        if (!overtaken && b->record.kind == RECORD_FINISHED)
+            rc = flush_finished(s, b, &ended[n++]);
+        else if (!overtaken)
+            rc = flush_unsettled(s, b);
+        if (b->newer != NULL)
+            b->newer->in_table = b->in_table;
         if (rc == SQLITE_OK && n == OUTCOMES_MANY) {
             rc = outcomes_put(s->finish_many, ended, n);
+            *finished += n;
             n = 0;
         }
     }
+    *finished += n;
     for (int i = 0; rc == SQLITE_OK && i < n; i++)
         rc = outcomes_put(s->finish, &ended[i], 1);
     return rc;
@@ -256,8 +288,13 @@ static void applied(void *arg, uint64_t seq)
     struct behind *b;
     (void)seq;
     s->confirmed_n = s->applied_n;
-    while ((b = TAILQ_FIRST(&s->behind_list)) != NULL && b->nth <= s->applied_n)
-        behind_free_first(s);
+    while ((b = TAILQ_FIRST(&s->behind_list)) != NULL && b->nth <= s->applied_n) {
+        TAILQ_REMOVE(&s->behind_list, b, link);
+        blob_unref(b->record.body);
+        b->record.body = NULL;
+        if (b->newer != NULL || b->record.kind == RECORD_FINISHED)
+            behind_free(s, b);
+    }
 }
 
 struct store_role coordinator_store_role(struct coordinator_store *s)
@@ -303,9 +340,8 @@ static bool row_each(sqlite3_stmt *stmt, bool (*each)(void *arg, const struct re
                      void *arg)
 {
     struct record record = {.kind = RECORD_ACCEPT};
-    if (sqlite3_column_bytes(stmt, 0) != TXID_BYTES)
+    if (!column_txid(stmt, &record.txid))
         return false;
-    memcpy(record.txid.b, sqlite3_column_blob(stmt, 0), TXID_BYTES);
     record.body =
         blob_new(bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1)));
     bool good = each(arg, &record);
@@ -340,10 +376,8 @@ static assent_status newest_of(struct sqlite3 *db, const char *sql, uint64_t *ms
     assent_status status = ASSENT_OK;
     if (prepare(db, &stmt, sql) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
         status = read_failed(db);
-    else if (sqlite3_column_bytes(stmt, 0) == TXID_BYTES) {
-        memcpy(txid.b, sqlite3_column_blob(stmt, 0), TXID_BYTES);
+    else if (column_txid(stmt, &txid))
         *ms = txid_ms(&txid) > *ms ? txid_ms(&txid) : *ms;
-    }
     sqlite3_finalize(stmt);
     return status;
 }

@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "common/prng.h"
 #include "coordinator/record.h"
 #include "coordinator/store.h"
 
@@ -254,6 +255,111 @@ static void an_apply_that_is_rolled_back_is_done_again_from_its_first_row(void *
     assert_int_equal(rows("outcomes"), 2);
 }
 
+/* ---- against a naive second implementation ---- */
+
+#define MODEL_TXNS    6
+#define MODEL_RECORDS 400
+
+static struct {
+    struct prng prng;
+    struct record record[MODEL_RECORDS]; /* the whole log */
+    int n, applied;
+} model;
+
+static void model_durable(void)
+{
+    uint64_t ms = 1000 + prng_below(&model.prng, MODEL_TXNS);
+    enum record_kind kind = prng_below(&model.prng, 2) == 0 ? RECORD_ACCEPT : RECORD_PROMISE;
+    char text[16];
+    snprintf(text, sizeof text, "%d", model.n);
+    struct record record = bytes_record(kind, ms, text);
+    if (prng_below(&model.prng, 3) == 0) {
+        blob_unref(record.body);
+        record = finished(ms, (hlc_ts)model.n + 1);
+    }
+    for (int i = 0; i < model.n; i++) /* nothing comes after it */
+        if (model.record[i].kind == RECORD_FINISHED &&
+            txid_equal(&model.record[i].txid, &record.txid))
+            record.txid = txid_make(ms, 0, (uint64_t)model.n + 2);
+    coordinator_store_durable(r.s, &record);
+    model.record[model.n++] = record;
+}
+
+static void model_apply(void)
+{
+    int n = (int)prng_below(&model.prng, (uint64_t)(model.n - model.applied) + 1);
+    bool full = prng_below(&model.prng, 4) == 0;
+    exec("BEGIN");
+    assert_int_equal(flush(n), SQLITE_OK);
+    exec(full ? "ROLLBACK" : "COMMIT");
+    if (full)
+        return;
+    r.role.applied(r.role.arg, 0);
+    model.applied += n;
+}
+
+static void model_restart(void)
+{
+    coordinator_store_free(r.s);
+    r.s = coordinator_store_new();
+    r.role = coordinator_store_role(r.s);
+    assert_int_equal(r.role.load(r.role.arg, r.db), SQLITE_OK);
+    for (int i = model.applied; i < model.n; i++)
+        assert_int_equal(r.role.replay(r.role.arg, &model.record[i]), SQLITE_OK);
+}
+
+/* The tables have the newest applied record of each transaction, and nothing else. */
+static void model_compare(void)
+{
+    uint64_t unsettled = 0, outcomes = 0;
+    for (int i = 0; i < model.applied; i++) {
+        const struct record *record = &model.record[i];
+        bool newest = true;
+        char where[100];
+        for (int k = i + 1; k < model.applied; k++)
+            newest = newest && !txid_equal(&model.record[k].txid, &record->txid);
+        if (!newest)
+            continue;
+        bool is = record->kind == RECORD_FINISHED;
+        outcomes += is;
+        unsettled += !is;
+        if (is)
+            snprintf(where, sizeof where, "outcomes WHERE ts = %d", i + 1);
+        else
+            snprintf(where, sizeof where, "transactions WHERE CAST(body AS TEXT) = '%d'", i);
+        assert_int_equal(rows(where), 1);
+    }
+    assert_int_equal(rows("transactions"), unsettled);
+    assert_int_equal(rows("outcomes"), outcomes);
+}
+
+static void the_tables_are_what_a_naive_second_implementation_has(void **state)
+{
+    (void)state;
+    open_tables();
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        exec("DELETE FROM transactions; DELETE FROM outcomes");
+        model.n = model.applied = 0;
+        prng_seed(&model.prng, seed);
+        model_restart();
+        while (model.n < MODEL_RECORDS) {
+            uint64_t what = prng_below(&model.prng, 40);
+            if (what == 0)
+                model_restart();
+            else if (what < 6)
+                model_apply();
+            else
+                model_durable();
+            if (what < 6)
+                model_compare();
+        }
+        for (int i = 0; i < model.n; i++)
+            blob_unref(model.record[i].body);
+    }
+}
+
+/* ---- at start, and what fails ---- */
+
 static void what_is_not_settled_is_handed_over_and_then_what_was_replayed(void **state)
 {
     (void)state;
@@ -333,6 +439,7 @@ int main(void)
         TEST(outcomes_below_the_watermark_are_pruned_in_time),
         TEST(what_a_later_record_has_overtaken_never_gets_into_the_tables),
         TEST(an_apply_that_is_rolled_back_is_done_again_from_its_first_row),
+        TEST(the_tables_are_what_a_naive_second_implementation_has),
         TEST(what_is_not_settled_is_handed_over_and_then_what_was_replayed),
         TEST(a_record_that_is_refused_is_damage),
         TEST(a_txid_of_the_wrong_length_is_damage),
