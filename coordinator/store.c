@@ -248,20 +248,18 @@ static int outcomes_put(sqlite3_stmt *stmt, const struct ended *ended, int n)
     return step(stmt);
 }
 
-/* Of each transaction, the newest record among those applied; FINISHED is the last there is. */
+/* What a newer record says, which a start would replay, need not get into the tables before it.
+ * FINISHED is the last that there is of a transaction. */
 static int flush_records(struct coordinator_store *s, int *finished)
 {
     struct ended ended[OUTCOMES_MANY];
     struct behind *b = TAILQ_FIRST(&s->behind_list);
     int rc = SQLITE_OK, n = 0;
     for (; rc == SQLITE_OK && b != NULL && b->nth <= s->applied_n; b = TAILQ_NEXT(b, link)) {
-        bool overtaken = b->newer != NULL && b->newer->nth <= s->applied_n;
-        if (!overtaken && b->record.kind == RECORD_FINISHED)
-            rc = flush_finished(s, b, &ended[n++]);
-        else if (!overtaken)
-            rc = flush_unsettled(s, b);
         if (b->newer != NULL)
-            b->newer->in_table = b->in_table;
+            continue;
+        bool done = b->record.kind == RECORD_FINISHED;
+        rc = done ? flush_finished(s, b, &ended[n++]) : flush_unsettled(s, b);
         if (rc == SQLITE_OK && n == OUTCOMES_MANY) {
             rc = outcomes_put(s->finish_many, ended, n);
             *finished += n;
