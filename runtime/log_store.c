@@ -10,7 +10,6 @@
  *       (`filed`) if no reader and no full disk stands in the way, otherwise in SQLite's
  *       write-ahead log. So after any crash the rows that SQLite lacks are in the tail, and an open
  *       puts them back; and so it is if the write-ahead log is damaged, or lost.
- *
  *   L5  after a failed write or sync (`broken`) nothing is written any more, so nothing is retried.
  *
  * As a rule a row is in the tables before the tail forgets it, and then it never is in the log: a
@@ -70,8 +69,7 @@ struct log_store {
     uint64_t logged; /* the last row that was put into the log, or is in the tables */
     struct store_pending pending;
     uint64_t older; /* the last row in the half of the tail that is written next */
-    uint64_t
-        filed; /* the last row that the database file had when the write-ahead log was emptied */
+    uint64_t filed; /* the last row that is in the database file by itself */
     struct store_position durable;
     struct store_position tip;
     struct store_position savepoint;
@@ -374,7 +372,8 @@ static assent_status sync_unsynced(struct log_store *s)
     return ASSENT_STORAGE;
 }
 
-/* What the tail is about to forget, into the database file, or at least durable. */
+/* What the tail is about to forget, into the database file, or at least durable. It is filed once
+ * the write-ahead log was emptied: what stays there would count after a crash. */
 static assent_status file_older(struct log_store *s)
 {
     if (s->filed >= s->older || MUTANT(WAL_NOT_SYNCED))
