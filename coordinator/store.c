@@ -34,6 +34,7 @@ struct coordinator_store {
     uint64_t confirmed_n; /* applied_n as of the last apply that was committed */
     struct behind *behind;
     TAILQ_HEAD(, behind) behind_list; /* in log order */
+    struct behind *flushed;           /* the last of the open apply, NULL: none */
     hlc_ts watermark;
     bool prune_due; /* pruning has not reached the watermark yet */
 };
@@ -115,6 +116,7 @@ static void on_rollback(void *arg)
 {
     struct coordinator_store *s = arg;
     s->applied_n = s->confirmed_n;
+    s->flushed = NULL;
     s->prune_due = true;
 }
 
@@ -171,7 +173,7 @@ void coordinator_store_durable(struct coordinator_store *s, const struct record 
         return;
     b->in_table = older->in_table;
     older->newer = b;
-    if (older->nth <= s->applied_n)
+    if (older->nth <= s->confirmed_n)
         behind_free(s, older);
 }
 
@@ -248,14 +250,22 @@ static int outcomes_put(sqlite3_stmt *stmt, const struct ended *ended, int n)
     return step(stmt);
 }
 
+static struct behind *next_to_flush(struct coordinator_store *s)
+{
+    struct behind *b =
+        s->flushed == NULL ? TAILQ_FIRST(&s->behind_list) : TAILQ_NEXT(s->flushed, link);
+    return b != NULL && b->nth <= s->applied_n ? b : NULL;
+}
+
 /* What a newer record says, which a start would replay, need not get into the tables before it.
  * FINISHED is the last that there is of a transaction. */
-static int flush_records(struct coordinator_store *s, int *finished)
+static int flush_records(struct coordinator_store *s, uint32_t rows, int *finished, bool *more)
 {
     struct ended ended[OUTCOMES_MANY];
-    struct behind *b = TAILQ_FIRST(&s->behind_list);
+    struct behind *b = next_to_flush(s);
     int rc = SQLITE_OK, n = 0;
-    for (; rc == SQLITE_OK && b != NULL && b->nth <= s->applied_n; b = TAILQ_NEXT(b, link)) {
+    for (; rc == SQLITE_OK && b != NULL && rows > 0; b = next_to_flush(s), rows--) {
+        s->flushed = b;
         if (b->newer != NULL)
             continue;
         bool done = b->record.kind == RECORD_FINISHED;
@@ -267,16 +277,17 @@ static int flush_records(struct coordinator_store *s, int *finished)
         }
     }
     *finished += n;
+    *more = b != NULL;
     for (int i = 0; rc == SQLITE_OK && i < n; i++)
         rc = outcomes_put(s->finish, &ended[i], 1);
     return rc;
 }
 
-static int flush(void *arg)
+static int flush(void *arg, uint32_t rows, bool *more)
 {
     struct coordinator_store *s = arg;
     int finished = 0;
-    int rc = flush_records(s, &finished);
+    int rc = flush_records(s, rows, &finished, more);
     return rc == SQLITE_OK ? prune(s, PRUNE_ROWS + 2 * finished) : rc;
 }
 
@@ -286,6 +297,7 @@ static void applied(void *arg, uint64_t seq)
     struct behind *b;
     (void)seq;
     s->confirmed_n = s->applied_n;
+    s->flushed = NULL;
     while ((b = TAILQ_FIRST(&s->behind_list)) != NULL && b->nth <= s->applied_n) {
         TAILQ_REMOVE(&s->behind_list, b, link);
         blob_unref(b->record.body);

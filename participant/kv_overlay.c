@@ -127,9 +127,11 @@ void kv_overlay_rewind(struct kv_overlay *o)
 {
     struct kv_entry *entry = TAILQ_FIRST(&o->entries);
     for (; entry != o->cursor; entry = TAILQ_NEXT(entry, link)) {
-        entry->taken = false;
+        entry->taken = entry->outcome_in_tables = false;
         blob_unref(entry->body);
         entry->body = NULL;
+        for (uint32_t i = 0; i < entry->n; i++)
+            entry->write[i]->in_tables = false;
     }
     o->cursor = TAILQ_FIRST(&o->entries);
 }

@@ -3,7 +3,7 @@
  *
  *   durable ---push---> [e1 e2 e3 | e4 e5]        e1..e3 were handed out by kv_overlay_apply
  *                                  ^ cursor
- *   kv_overlay_settle   their SQLite transaction is durable: e1..e3 go
+ *   kv_overlay_settle   their SQLite transaction is over: e1..e3 go
  *   kv_overlay_rewind   it was rolled back: the cursor goes back to e1
  *
  * Every record keeps its own values, not only the newest of a key: after a crash the tables must
@@ -39,7 +39,8 @@ struct kv_write {
     struct blob *value; /* NULL: deleted */
     struct version version;
     bool late;
-    uint32_t adds; /* if late: how many adds, and their sum */
+    bool in_tables; /* since the open apply, with all before it of the key */
+    uint32_t adds;  /* if late: how many adds, and their sum */
     wide net;
     size_t key_len;
     uint8_t key[];
@@ -48,10 +49,11 @@ struct kv_write {
 struct kv_entry {
     TAILQ_ENTRY(kv_entry) link;
     RB_ENTRY(kv_entry) outcome_link;
-    bool outcome_known;  /* in the tree of outcomes */
-    bool taken;          /* handed out by kv_overlay_apply */
-    struct blob *body;   /* while it is handed out, of PREPARED */
-    bool never_in_doubt; /* of a decision: its PREPARED was applied together with it */
+    bool outcome_known;     /* in the tree of outcomes */
+    bool taken;             /* handed out by kv_overlay_apply */
+    bool outcome_in_tables; /* since the open apply */
+    struct blob *body;      /* while it is handed out, of PREPARED */
+    bool never_in_doubt;    /* of a decision: its PREPARED was applied together with it */
     enum record_kind kind;
     struct txid txid;
     hlc_ts ts;

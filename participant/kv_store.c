@@ -5,14 +5,16 @@
  *                       visible at once (kv_overlay), nothing pending any more. ABORTED: nothing
  *                       pending
  *   store_apply         the row is to go into the tables
- *   store_flush         all of these rows do, in a SQLite transaction of the log store
- *   store_applied       that is durable: memory forgets it
+ *   store_flush         some of these rows do, in a SQLite transaction of the log store that stays
+ *                       open until all have
+ *   store_applied       it is over: memory forgets them
  *
  * Invariants
  *   1. Memory is a function of tables and unapplied log: store_replay and kv_store_durable are the
  * same function, and a restart at any point changes no answer.
  *   2. Values depend on log order only: a replayed record computes what it computed first.
- *   3. Between apply and applied nothing else runs, so a row is never both in tables and overlay.
+ *   3. Between apply and applied a row is in the overlay, and from its flush on also in the tables,
+ * with all before it of the key; the overlay says so (in_tables). No late add counts twice.
  */
 #include "participant/kv_store.h"
 
@@ -44,7 +46,8 @@ struct kv_store {
     struct kv_pending pending;
     hlc_ts watermark;
     hlc_ts prune_point;
-    bool outcomes_due; /* pruning has not reached the watermark yet */
+    struct kv_entry *flushed; /* the last of the open apply, NULL: none */
+    bool outcomes_due;        /* pruning has not reached the watermark yet */
     bool deleted_due;
     bool old_due;
     int failed; /* the SQLite error after which memory is not complete */
@@ -193,6 +196,7 @@ static void store_rolled_back(void *arg)
     struct kv_store *kv = arg;
     kv_pending_drop_reserved(&kv->pending);
     kv_overlay_rewind(&kv->overlay);
+    kv->flushed = NULL;
     kv->outcomes_due = kv->deleted_due = kv->old_due = true;
 }
 
@@ -231,9 +235,15 @@ static struct kv_outcome outcome_of_entry(const struct kv_entry *entry)
 static int flush_writes(struct kv_store *kv, const struct kv_entry *entry)
 {
     int rc = SQLITE_OK;
-    for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK; i++)
-        if (entry->write[i]->older == NULL)
-            rc = kv_history_write(kv->tables, entry->write[i]);
+    for (uint32_t i = MUTANT(HALF_APPLIED) ? entry->n / 2 : 0; i < entry->n && rc == SQLITE_OK;
+         i++) {
+        struct kv_write *write = entry->write[i];
+        if (write->older != NULL)
+            continue;
+        rc = kv_history_write(kv->tables, write);
+        for (; rc == SQLITE_OK && write != NULL && write->entry->taken; write = write->newer)
+            write->in_tables = true;
+    }
     return rc;
 }
 
@@ -246,14 +256,17 @@ static int flush_decided(struct kv_store *kv, const struct kv_entry *entry)
     return rc;
 }
 
-/* Of all the decisions that are flushed, n of them. */
-static int flush_outcomes(struct kv_store *kv, uint32_t n)
+/* Of the decisions from one entry to before another, n of them. */
+static int flush_outcomes(struct kv_store *kv, struct kv_entry *from, const struct kv_entry *to,
+                          uint32_t n)
 {
     struct kv_outcome *outcome = xcalloc(n, sizeof *outcome), *next = outcome;
-    const struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
-    for (; entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link))
-        if (entry->kind != RECORD_PREPARED)
-            *next++ = outcome_of_entry(entry);
+    for (struct kv_entry *entry = from; entry != to; entry = TAILQ_NEXT(entry, link)) {
+        if (entry->kind == RECORD_PREPARED)
+            continue;
+        *next++ = outcome_of_entry(entry);
+        entry->outcome_in_tables = true;
+    }
     int rc = kv_tables_outcomes_put(kv->tables, outcome, n);
     free(outcome);
     return rc;
@@ -320,20 +333,28 @@ static int store_apply(void *arg, const struct record *record)
     return kv->failed;
 }
 
-static int store_flush(void *arg)
+static int store_flush(void *arg, uint32_t rows, bool *more)
 {
     struct kv_store *kv = arg;
+    struct kv_entry *first =
+        kv->flushed == NULL ? TAILQ_FIRST(&kv->overlay.entries) : TAILQ_NEXT(kv->flushed, link);
+    struct kv_entry *entry = first;
+    uint32_t decided = 0, writes = 0, n = 0;
     int rc = kv->failed;
-    uint32_t decided = 0, writes = 0;
-    struct kv_entry *entry = TAILQ_FIRST(&kv->overlay.entries);
-    for (; rc == SQLITE_OK && entry != kv->overlay.cursor; entry = TAILQ_NEXT(entry, link)) {
+    if (rc != SQLITE_OK)
+        return rc;
+    for (; entry != kv->overlay.cursor && n + writes < rows; n++) {
         bool prepared = entry->kind == RECORD_PREPARED;
         rc = prepared ? flush_prepared(kv, entry) : flush_decided(kv, entry);
+        if (rc != SQLITE_OK)
+            return rc; /* and all may have been rolled back */
         decided += !prepared;
         writes += entry->n;
+        kv->flushed = entry;
+        entry = TAILQ_NEXT(entry, link);
     }
-    if (rc == SQLITE_OK)
-        rc = flush_outcomes(kv, decided);
+    *more = entry != kv->overlay.cursor;
+    rc = flush_outcomes(kv, first, entry, decided);
     if (rc != SQLITE_OK)
         return rc;
     return prune_some(kv, PRUNE_ROWS + 2 * (int)(decided > writes ? decided : writes));
@@ -343,6 +364,7 @@ static void store_applied(void *arg, uint64_t seq)
 {
     struct kv_store *kv = arg;
     (void)seq; /* rows and role records are counted by the overlay's cursor */
+    kv->flushed = NULL;
     kv_overlay_settle(&kv->overlay);
 }
 
@@ -495,7 +517,7 @@ assent_status kv_store_each_outcome(struct kv_store *kv, struct sqlite3 *db, uin
     const struct kv_entry *entry;
     TAILQ_FOREACH (entry, &kv->overlay.entries, link) {
         struct kv_outcome outcome = outcome_of_entry(entry);
-        if (entry->outcome_known && txid_ms(&entry->txid) >= since_ms)
+        if (entry->outcome_known && !entry->outcome_in_tables && txid_ms(&entry->txid) >= since_ms)
             outcome_each(&walk, &outcome);
     }
     return ASSENT_OK;

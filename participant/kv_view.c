@@ -45,20 +45,23 @@ static void cell_add(const struct kv_view *view, struct kv_cell *cell, const str
 }
 
 /* The key at the view's timestamp. From the newest write back: the first of which the version is
- * not after the timestamp has all before it in the log; of those after it only late adds count. */
+ * not after the timestamp has all before it in the log; of those after it only late adds count,
+ * unless it is the tables that are asked in the end and they have them already. */
 static int write_at(const struct kv_view *view, const struct kv_write *write, struct bytes key,
                     struct kv_cell *out)
 {
     struct version adds = {0};
     wide net = 0;
     for (; write != NULL && write->version.ts > view->at; write = write->older) {
+        if (write->in_tables)
+            break;
         if (!write->late || write->entry->ts > view->at || MUTANT(LATE_ADD_NOT_SEEN))
             continue;
         kv_version_add(&adds, write->entry->ts, &write->entry->txid, write->adds);
         net += write->net;
     }
     int rc = SQLITE_OK;
-    if (write != NULL)
+    if (write != NULL && write->version.ts <= view->at)
         *out = kv_write_cell(write);
     else
         rc = tables_at(view, key, out);

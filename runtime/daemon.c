@@ -299,7 +299,7 @@ assent_status daemon_create_store(const struct node_role *role, const struct clu
 {
     struct store_identity id = driver_identity(cluster, node, node->key[0]);
     struct store_role store = role->store_role(role->arg);
-    return log_store_create(&disk_posix, dir, &id, &store, why, why_size);
+    return log_store_create(&disk_posix, dir, &id, &store, LOG_STORE_TAIL_BYTES, why, why_size);
 }
 
 /* Cluster file, node, key. 0, or an exit status after saying why. */
@@ -400,7 +400,7 @@ static int open_network(struct daemon *d, const struct noise_keypair *keys)
 
 static int run(struct daemon *d, const struct noise_keypair *keys)
 {
-    const struct storage_host host = {d, on_wake, host_now_us, storage_broken};
+    const struct storage_host host = {d, on_wake, host_now_us, storage_broken, 0};
     uv_loop_init(&d->loop);
     init_handles(d);
     int rc = open_network(d, keys);

@@ -1,7 +1,7 @@
 /* A node's database: identity, the hash-chained log, its tail, and the tables that the log is
- * applied to (docs/disk-format.md). Synchronous and single-threaded: the storage thread
- * calls it in the daemons, the simulator calls it directly. The only writer and checkpointer of its
- * file.
+ * applied to (docs/disk-format.md). Synchronous and single-threaded, but for log_store_background:
+ * the storage thread calls it in the daemons, the simulator calls it directly. The only writer and
+ * checkpointer of its file.
  *
  *   meta         one row: identity, applied position and its chain, and the node's own records as
  *                of there: incarnation, ceiling, watermark
@@ -50,8 +50,9 @@ struct store_role {
      * from the first row after the last applied(). */
     int (*apply)(void *arg, const struct record *record);
     /* Optional. After the last apply() of a transaction, and before its commit: what apply() has
-     * put off. */
-    int (*flush)(void *arg);
+     * put off, of about so many rows; called again while there is *more. Batches may come between
+     * the calls, and see tables that have a part of it. */
+    int (*flush)(void *arg, uint32_t rows, bool *more);
     /* The batch of applied rows is durable: memory kept for them may go. */
     void (*applied)(void *arg, uint64_t seq);
     /* Optional. Deletes a bounded number of rows that need not be kept any more, and says whether
@@ -70,11 +71,15 @@ struct store_stats {
     uint64_t bytes;       /* bodies of the rows that are not in the tables yet */
 };
 
-/* Creates database and tail in `dir`, which must not have them. `why` is at least 512 bytes here
- * and below. */
+/* A new node's tail: what a busy node commits in about a second. The larger, the rarer are
+ * checkpoints, and the longer takes a start. */
+#define LOG_STORE_TAIL_BYTES (16u * 1024 * 1024)
+
+/* Creates database and tail in `dir`, which must not have them; `tail_bytes` is a power of two from
+ * 128 KiB to 128 MiB. `why` is at least 512 bytes here and below. */
 assent_status log_store_create(const struct disk *disk, const char *dir,
                                const struct store_identity *id, const struct store_role *role,
-                               char *why, size_t why_size);
+                               uint32_t tail_bytes, char *why, size_t why_size);
 /* Opens, checks identity, format, settings, chain and tail, then load() and replay(). Never
  * creates. `disk` must live as long as the store. ASSENT_FOREIGN: another node's, cluster's or
  * program's, or of a newer format; ASSENT_CORRUPT: a gap, a broken chain, or less than the tail
@@ -82,6 +87,8 @@ assent_status log_store_create(const struct disk *disk, const char *dir,
 assent_status log_store_open(struct log_store **out, const struct disk *disk, const char *dir,
                              const struct store_identity *id, const struct store_role *role,
                              char *why, size_t why_size);
+/* From now on large checkpoints are made on a thread of the store's own, where one can be had. */
+void log_store_background(struct log_store *s);
 /* Applies what is left, checkpoints, closes. NULL is fine. The role must still be usable; it may
  * finalize its statements afterwards. */
 void log_store_close(struct log_store *s);
@@ -102,15 +109,24 @@ assent_status log_store_append(struct log_store *s, const struct record *record)
 /* ASSENT_OK: all rows are durable. ASSENT_DISK_FULL: nothing is; the batch was rolled back, the
  * store goes on. ASSENT_STORAGE: unknown; the process must stop. */
 assent_status log_store_commit(struct log_store *s);
-/* With time to spare: a checkpoint if the tail is soon to forget rows that the database file lacks,
- * so that the batch at which it does need not wait for that. ASSENT_STORAGE: as for a commit. */
-assent_status log_store_write_back(struct log_store *s);
+/* Between batches: a checkpoint if the tail is soon to forget rows that the database file lacks, so
+ * that the batch at which it does need not wait for that. In the background if there is one, and
+ * then it must be called again while log_store_copying(); otherwise only if the caller is idle.
+ * ASSENT_STORAGE: as for a commit. */
+assent_status log_store_write_back(struct log_store *s, bool idle);
+bool log_store_copying(const struct log_store *s);
 void log_store_rollback(struct log_store *s);
 
 /* Applies up to `rows` rows to the tables in one transaction and trims the log; returns in *left
- * how many are still to apply. Checkpoints when the write-ahead log is large. */
+ * how many are still to apply. If an apply is open, ends that first. Checkpoints when the
+ * write-ahead log is large. */
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
-/* Whether rows should be applied now, whatever is queued: the tail is soon to forget some that are
+/* The same, about `step` rows at a time: opens an apply of `rows` rows if none is open, and goes on
+ * with it; once all are in the tables it is over. Batches may come between. One that needs the
+ * database for itself ends it. */
+assent_status log_store_apply_step(struct log_store *s, uint64_t rows, uint32_t step);
+bool log_store_applying(const struct log_store *s);
+/* Whether rows should be applied now, whatever is queued: the tail is going to forget some that are
  * not in the tables, and a commit would have to put them into the log first. */
 bool log_store_apply_urgent(const struct log_store *s);
 /* Whether there may be something to prune, and one step of it, in a transaction of its own. On

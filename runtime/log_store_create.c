@@ -67,7 +67,7 @@ static assent_status create_database(const struct disk *disk, const struct store
 
 assent_status log_store_create(const struct disk *disk, const char *dir,
                                const struct store_identity *id, const struct store_role *role,
-                               char *why, size_t why_size)
+                               uint32_t tail_bytes, char *why, size_t why_size)
 {
     struct store_paths paths;
     assent_status status = store_file_paths(&paths, dir, why, why_size);
@@ -76,7 +76,7 @@ assent_status log_store_create(const struct disk *disk, const char *dir,
     if (status != ASSENT_OK)
         return status;
     struct store_tail tail;
-    int error = store_tail_create(&tail, disk, paths.tail);
+    int error = store_tail_create(&tail, disk, paths.tail, tail_bytes / 2);
     if (error == 0)
         status = create_database(disk, &paths, id, role, why, why_size);
     if (error == 0 && status == ASSENT_OK) {

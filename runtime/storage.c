@@ -23,16 +23,23 @@
 
 #define DISK_FULL_RETRY_MS 200
 #define STOP_TRIES         3 /* of kept jobs on a full disk, when stopping */
-#define APPLY_CHUNK_ROWS   2000
-#define APPLY_IDLE_ROWS    2560 /* worth a transaction as soon as nothing is queued */
-#define APPLY_IDLE_BYTES   (4u * 1024 * 1024)
-#define APPLY_IDLE_MS      200 /* after the last batch, any row is */
-#define APPLY_URGENT_ROWS  512 /* of which the tail forgets some; fewer go into the log faster */
+#define COPYING_LOOK_MS    2
+
+/* When an apply begins. The more rows, the fewer pages each of them writes. */
+#define APPLY_ROWS    32768
+#define APPLY_BYTES   (4u * 1024 * 1024)
+#define APPLY_IDLE_MS 200 /* after the last batch, any row is worth it */
 #define APPLY_BEHIND_ROWS                                                                          \
-    1024 /* newest rows that wait while more come, many for their decision                         \
+    1024 /* newest rows left out while more come: many wait for a decision                         \
           */
-#define APPLY_WAITING_ROWS  50000
+/* An open apply goes on by so many rows while nothing is queued, or after a batch by as many times
+ * its rows, so that it ends. */
+#define APPLY_STEP_ROWS  256
+#define APPLY_STEP_TIMES 2
+/* At these it is done at once, so many rows in a transaction. */
+#define APPLY_WAITING_ROWS  65536
 #define APPLY_WAITING_BYTES (16u * 1024 * 1024) /* bodies; small ones decoded take more */
+#define APPLY_CHUNK_ROWS    2000
 
 struct storage {
     struct log_store *store;
@@ -175,40 +182,61 @@ static uint64_t rows_waiting(const struct storage *s, uint64_t *bytes)
     return stats.seq - stats.applied_seq;
 }
 
+static bool apply_worth(const struct storage *s, uint64_t rows, uint64_t bytes)
+{
+    return rows >= APPLY_ROWS || bytes >= APPLY_BYTES || log_store_apply_urgent(s->store);
+}
+
 /* When the next apply, or pruning, is due with nothing queued; UINT64_MAX: never. */
 static uint64_t apply_due_ms(const struct storage *s)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
+    /* An apply would give the checkpoint more to do, for which a batch may have to wait. */
+    if (log_store_copying(s->store))
+        return s->now_ms + COPYING_LOOK_MS;
     if (rows == 0 && !log_store_prune_due(s->store))
         return UINT64_MAX;
     if (s->retry_at_ms != 0)
         return s->retry_at_ms;
-    if (rows >= APPLY_IDLE_ROWS || bytes >= APPLY_IDLE_BYTES)
+    if (log_store_applying(s->store) || apply_worth(s, rows, bytes))
         return 0;
     return s->busy_at_ms + APPLY_IDLE_MS;
 }
 
 /* How many to apply while more come: a prepared transaction costs the tables nothing if its
  * decision is applied with it. */
-static uint64_t chunk_rows(uint64_t rows)
+static uint64_t old_rows(uint64_t rows)
 {
-    uint64_t old = rows > 2 * APPLY_BEHIND_ROWS ? rows - APPLY_BEHIND_ROWS : rows;
-    return old < APPLY_CHUNK_ROWS ? old : APPLY_CHUNK_ROWS;
+    return rows > 2 * APPLY_BEHIND_ROWS ? rows - APPLY_BEHIND_ROWS : rows;
 }
 
-/* Holds the memory of what is not in the tables yet, the tail and the write-ahead log to their
- * bounds, whatever is queued. */
-static bool apply_backlog(struct storage *s)
+static bool apply_step(struct storage *s, uint64_t rows, uint64_t batch)
+{
+    uint64_t step = APPLY_STEP_TIMES * batch;
+    if (step < APPLY_STEP_ROWS)
+        step = APPLY_STEP_ROWS;
+    if (s->host.apply_step != 0)
+        step = s->host.apply_step;
+    assent_status status = log_store_apply_step(s->store, old_rows(rows), (uint32_t)step);
+    if (status == ASSENT_DISK_FULL)
+        disk_is_full(s);
+    return status != ASSENT_STORAGE;
+}
+
+/* After a batch of so many rows: holds the memory of what is not in the tables yet, the tail and
+ * the write-ahead log to their bounds, whatever is queued. */
+static bool apply_backlog(struct storage *s, uint64_t batch)
 {
     uint64_t bytes, rows = rows_waiting(s, &bytes);
-    while (s->retry_at_ms == 0 &&
-           (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES ||
-            (rows >= APPLY_URGENT_ROWS && log_store_apply_urgent(s->store)))) {
-        if (!apply_chunk(s, chunk_rows(rows)))
+    while (s->retry_at_ms == 0 && (rows > APPLY_WAITING_ROWS || bytes > APPLY_WAITING_BYTES)) {
+        if (!apply_chunk(s, APPLY_CHUNK_ROWS))
             return false;
         rows = rows_waiting(s, &bytes);
     }
-    return apply_chunk(s, 0);
+    if (s->retry_at_ms != 0 || log_store_copying(s->store) ||
+        !(log_store_applying(s->store) || apply_worth(s, rows, bytes)))
+        return true;
+    return apply_step(s, rows, batch);
 }
 
 /* With the mutex held: whether what is queued is worth a batch now. */
@@ -369,7 +397,7 @@ static bool apply_when_due(struct storage *s)
     if (apply_due_ms(s) > s->now_ms)
         return true;
     s->retry_at_ms = 0;
-    bool good = rows > 0 ? apply_chunk(s, chunk_rows(rows)) : prune_step(s);
+    bool good = rows > 0 ? apply_step(s, rows, 0) : prune_step(s);
     if (s->retry_at_ms == 0)
         atomic_store(&s->disk_full, false);
     return good;
@@ -393,17 +421,18 @@ enum storage_turn storage_turn(struct storage *s)
         s->stop_tries = 0;
     pthread_mutex_unlock(&s->mutex);
     if (!TAILQ_EMPTY(&batch)) {
+        uint64_t bytes, rows = rows_waiting(s, &bytes);
         good = run_batch(s, &batch, waiting, &finished);
         if (good)
             finish(s, &batch, finished);
         else
             TAILQ_CONCAT(&s->lost, &batch, link);
-        good = good && apply_backlog(s);
-        if (good && atomic_load(&s->queued) == 0)
-            good = log_store_write_back(s->store) != ASSENT_STORAGE;
+        good = good && apply_backlog(s, rows_waiting(s, &bytes) - rows);
     } else if (!waiting) {
         good = apply_when_due(s);
     }
+    if (good)
+        good = log_store_write_back(s->store, atomic_load(&s->queued) == 0) != ASSENT_STORAGE;
     if (!good)
         return STORAGE_BROKEN;
     if (stop && s->stop_tries >= STOP_TRIES)
@@ -455,6 +484,7 @@ void storage_start(struct storage *s)
 {
     sigset_t all, before;
     s->has_thread = true;
+    log_store_background(s->store);
     /* Signals are the loop thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -61,6 +61,9 @@ struct storage_host {
     /* An I/O error, on the storage thread: ends the process. What was not handed back was not
      * acknowledged. */
     void (*broken)(void *arg, const char *why);
+    /* Rows of an apply between two batches, for the simulator; 0: as many as are good for a disk,
+     * and so many that it ends. */
+    uint32_t apply_step;
 };
 
 /* Over an open store, which it closes in storage_stop. */

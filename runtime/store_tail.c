@@ -1,7 +1,7 @@
 /* A copy of an entry, at the start of a block:
  *
- *   magic (8), u32 bytes of the rows, u32 flags, u64 seq before, chain before (32), u64 seq after,
- *   chain after (32), checksum (32), then the rows
+ *   magic (8), u32 bytes of the rows, u8 flags, u24 blocks of a half (0: 256), u64 seq before,
+ *   chain before (32), u64 seq after, chain after (32), checksum (32), then the rows
  *
  * The checksum is BLAKE2b(the fields before it, the rows, salt). A row is u32 kind, txid, u64 ts,
  * u8 whether it has a body, u32 length, body: seq and chain follow from the row before. */
@@ -14,10 +14,12 @@
 
 #include "common/mutant.h"
 
-#define CHECKED_BYTES  (8 + 4 + 4 + 2 * (8 + HASH_BYTES))
-#define HEADER_BYTES   (CHECKED_BYTES + HASH_BYTES)
-#define FLAG_ROWS      1u
-#define ROWS_BYTES_MAX (STORE_TAIL_HALF_BYTES / 2 - HEADER_BYTES)
+#define CHECKED_BYTES (8 + 4 + 4 + 2 * (8 + HASH_BYTES))
+#define HEADER_BYTES  (CHECKED_BYTES + HASH_BYTES)
+#define FLAG_ROWS     1u
+#define BLOCKS_SHIFT  8
+#define BLOCKS_BEFORE 256u /* of tails that do not say */
+#define READ_BYTES    (1024u * 1024)
 
 static const char magic[8] = {'A', 'S', 'N', 'T', 'T', 'A', 'I', 'L'};
 
@@ -33,29 +35,56 @@ static uint32_t whole_blocks(size_t len)
     return (uint32_t)((len + STORE_TAIL_BLOCK - 1) / STORE_TAIL_BLOCK * STORE_TAIL_BLOCK);
 }
 
-/* ---- create and open ---- */
-
-static void init(struct store_tail *tail, const struct disk *disk)
+/* What a copy can hold. */
+static size_t rows_max(const struct store_tail *tail)
 {
-    memset(tail, 0, sizeof *tail);
-    tail->disk = disk;
-    tail->out.cap = STORE_TAIL_HALF_BYTES;
-    tail->out.data = xaligned(STORE_TAIL_BLOCK, STORE_TAIL_HALF_BYTES);
+    return tail->half_bytes / 2 - HEADER_BYTES;
 }
 
-int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path)
+/* ---- create and open ---- */
+
+static void set_half(struct store_tail *tail, uint32_t half_bytes)
 {
-    init(tail, disk);
-    tail->blank = true;
+    tail->half_bytes = half_bytes;
+    tail->out.cap = half_bytes;
+    tail->out.data = xaligned(STORE_TAIL_BLOCK, half_bytes);
+}
+
+int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path,
+                      uint32_t half_bytes)
+{
+    *tail = (struct store_tail){.disk = disk, .blank = true};
+    set_half(tail, half_bytes);
     int error = disk->open(disk->arg, path, DISK_CREATE, &tail->file);
     if (error == 0)
         error = disk->lock(disk->arg, tail->file);
     /* Zeros, not a hole or an allocation: a commit must not change the file's metadata. */
-    uint8_t *zero = xcalloc(1, STORE_TAIL_BYTES);
-    if (error == 0)
-        error = disk->write(disk->arg, tail->file, zero, STORE_TAIL_BYTES, 0);
-    free(zero);
+    memset(tail->out.data, 0, half_bytes);
+    for (uint32_t half = 0; half < 2 && error == 0; half++)
+        error = disk->write(disk->arg, tail->file, tail->out.data, half_bytes,
+                            (uint64_t)half * half_bytes);
     return error;
+}
+
+/* The whole file, up to what no tail has. */
+static int read_file(struct store_tail *tail, size_t *len)
+{
+    size_t got = READ_BYTES;
+    int error = 0;
+    *len = 0;
+    while (error == 0 && got == READ_BYTES && *len <= 2 * STORE_TAIL_HALF_MAX) {
+        tail->raw = xrealloc(tail->raw, *len + READ_BYTES);
+        error =
+            tail->disk->read(tail->disk->arg, tail->file, tail->raw + *len, READ_BYTES, *len, &got);
+        *len += error == 0 ? got : 0;
+    }
+    return error;
+}
+
+static bool half_fits(size_t half_bytes)
+{
+    return half_bytes >= STORE_TAIL_HALF_MIN && half_bytes <= STORE_TAIL_HALF_MAX &&
+           (half_bytes & (half_bytes - 1)) == 0;
 }
 
 static bool all_zero(const uint8_t *data, size_t len)
@@ -66,7 +95,7 @@ static bool all_zero(const uint8_t *data, size_t len)
 assent_status store_tail_open(struct store_tail *tail, const struct disk *disk, const char *path,
                               char *why, size_t why_size)
 {
-    init(tail, disk);
+    *tail = (struct store_tail){.disk = disk};
     const char *what = "opened";
     int error = disk->open(disk->arg, path, DISK_WRITE, &tail->file);
     if (error == 0) {
@@ -78,25 +107,26 @@ assent_status store_tail_open(struct store_tail *tail, const struct disk *disk, 
                  "%s is locked: another process serves this data directory; stop it first", path);
         return ASSENT_STORAGE;
     }
-    /* What a short file lacks stays zero, which is no entry. */
-    size_t got = 0;
-    tail->raw = xcalloc(1, STORE_TAIL_BYTES);
+    size_t len = 0;
     if (error == 0) {
         what = "read";
-        error = disk->read(disk->arg, tail->file, tail->raw, STORE_TAIL_BYTES, 0, &got);
+        error = read_file(tail, &len);
     }
     if (error != 0) {
         snprintf(why, why_size, "%s cannot be %s: %s", path, what, strerror(error));
         return ASSENT_STORAGE;
     }
-    tail->blank = all_zero(tail->raw, STORE_TAIL_BYTES);
+    tail->blank = all_zero(tail->raw, len);
+    tail->cut = !half_fits(len / 2);
+    if (!tail->cut)
+        set_half(tail, (uint32_t)(len / 2));
     return ASSENT_OK;
 }
 
 /* ---- reading ---- */
 
 /* The copy that starts here, if it is whole; *len is what it takes, padding included. */
-static bool copy_read(const struct store_tail *tail, struct bytes at, struct store_tail_entry *e,
+static bool copy_read(struct store_tail *tail, struct bytes at, struct store_tail_entry *e,
                       uint32_t *len)
 {
     if (at.len < HEADER_BYTES || memcmp(at.data, magic, sizeof magic) != 0)
@@ -105,6 +135,7 @@ static bool copy_read(const struct store_tail *tail, struct bytes at, struct sto
     struct hash found;
     uint32_t rows = reader_u32(&r);
     uint32_t flags = reader_u32(&r);
+    uint32_t blocks = flags >> BLOCKS_SHIFT == 0 ? BLOCKS_BEFORE : flags >> BLOCKS_SHIFT;
     e->before_seq = reader_u64(&r);
     reader_raw(&r, e->before_chain.b, HASH_BYTES);
     e->seq = reader_u64(&r);
@@ -116,7 +147,10 @@ static bool copy_read(const struct store_tail *tail, struct bytes at, struct sto
     e->has_rows = (flags & FLAG_ROWS) != 0;
     e->rows = bytes_of(at.data + HEADER_BYTES, rows);
     *len = whole_blocks(HEADER_BYTES + rows);
-    return memcmp(found.b, expected.b, HASH_BYTES) == 0 || MUTANT(TAIL_SUM_NOT_CHECKED);
+    if (memcmp(found.b, expected.b, HASH_BYTES) != 0 && !MUTANT(TAIL_SUM_NOT_CHECKED))
+        return false;
+    tail->cut = tail->cut || blocks * STORE_TAIL_BLOCK != tail->half_bytes;
+    return true;
 }
 
 static int by_seq(const void *a, const void *b)
@@ -131,9 +165,11 @@ static int by_seq(const void *a, const void *b)
 bool store_tail_scan(struct store_tail *tail, const struct hash *salt)
 {
     tail->salt = *salt;
-    tail->entry = xcalloc(STORE_TAIL_BYTES / STORE_TAIL_BLOCK, sizeof *tail->entry);
+    if (tail->cut)
+        return false;
+    tail->entry = xcalloc(2 * tail->half_bytes / STORE_TAIL_BLOCK, sizeof *tail->entry);
     for (uint32_t half = 0; half < 2; half++) {
-        uint32_t at = half * STORE_TAIL_HALF_BYTES, end = at + STORE_TAIL_HALF_BYTES;
+        uint32_t at = half * tail->half_bytes, end = at + tail->half_bytes;
         while (at < end) {
             uint32_t len = STORE_TAIL_BLOCK;
             struct bytes rest = bytes_of(tail->raw + at, end - at);
@@ -145,7 +181,7 @@ bool store_tail_scan(struct store_tail *tail, const struct hash *salt)
         }
     }
     qsort(tail->entry, (size_t)tail->entries, sizeof *tail->entry, by_seq);
-    return tail->entries > 0;
+    return tail->entries > 0 && !tail->cut;
 }
 
 bool store_tail_row(struct bytes *rows, const struct store_position *before, struct store_row *row)
@@ -157,7 +193,7 @@ bool store_tail_row(struct bytes *rows, const struct store_position *before, str
     reader_raw(&r, row->txid.b, TXID_BYTES);
     row->ts = reader_u64(&r);
     row->has_body = reader_u8(&r) != 0;
-    row->body = reader_bytes(&r, ROWS_BYTES_MAX);
+    row->body = reader_bytes(&r, STORE_TAIL_HALF_MAX);
     if (r.bad)
         return false;
     row->chain = store_row_chain(before, row);
@@ -168,7 +204,7 @@ bool store_tail_row(struct bytes *rows, const struct store_position *before, str
 void store_tail_start(struct store_tail *tail)
 {
     const struct store_tail_entry *newest = &tail->entry[tail->entries - 1];
-    bool first = newest->rows.data < tail->raw + STORE_TAIL_HALF_BYTES;
+    bool first = newest->rows.data < tail->raw + tail->half_bytes;
     tail->half = first ? 1 : 0;
     tail->used = 0;
     free(tail->raw);
@@ -182,7 +218,7 @@ void store_tail_start(struct store_tail *tail)
 
 void store_tail_add(struct store_tail *tail, const struct store_row *row)
 {
-    if (tail->rows.len > ROWS_BYTES_MAX)
+    if (tail->rows.len > rows_max(tail))
         return;
     writer_u32(&tail->rows, (uint32_t)row->kind);
     writer_raw(&tail->rows, row->txid.b, TXID_BYTES);
@@ -199,13 +235,13 @@ size_t store_tail_mark(const struct store_tail *tail)
 void store_tail_undo(struct store_tail *tail, size_t mark)
 {
     /* Once too large it stays so: the rows after that were not noted. */
-    if (mark == 0 || tail->rows.len <= ROWS_BYTES_MAX)
+    if (mark == 0 || tail->rows.len <= rows_max(tail))
         tail->rows.len = mark;
 }
 
 bool store_tail_fits(const struct store_tail *tail)
 {
-    return tail->rows.len <= ROWS_BYTES_MAX;
+    return tail->rows.len <= rows_max(tail);
 }
 
 static uint32_t entry_bytes(const struct store_tail *tail)
@@ -215,12 +251,12 @@ static uint32_t entry_bytes(const struct store_tail *tail)
 
 bool store_tail_turns(const struct store_tail *tail)
 {
-    return tail->used + entry_bytes(tail) > STORE_TAIL_HALF_BYTES;
+    return tail->used + entry_bytes(tail) > tail->half_bytes;
 }
 
-bool store_tail_turns_soon(const struct store_tail *tail)
+uint32_t store_tail_eighths(const struct store_tail *tail)
 {
-    return tail->used > STORE_TAIL_HALF_BYTES / 4 * 3;
+    return tail->used / (tail->half_bytes / 8);
 }
 
 /* One copy, padded, at the end of `out`. */
@@ -233,7 +269,8 @@ static void copy_write(struct store_tail *tail, const struct store_position *bef
     size_t start = w->len;
     writer_raw(w, magic, sizeof magic);
     writer_u32(w, (uint32_t)rows.len);
-    writer_u32(w, store_tail_fits(tail) ? FLAG_ROWS : 0);
+    writer_u32(w, (store_tail_fits(tail) ? FLAG_ROWS : 0) | tail->half_bytes / STORE_TAIL_BLOCK
+                                                                << BLOCKS_SHIFT);
     writer_u64(w, before->seq);
     writer_raw(w, before->chain.b, HASH_BYTES);
     writer_u64(w, after->seq);
@@ -257,7 +294,7 @@ int store_tail_write(struct store_tail *tail, const struct store_position *befor
     size_t copy = tail->out.len;
     memcpy(tail->out.data + copy, tail->out.data, copy);
     tail->out.len += copy;
-    uint64_t at = (uint64_t)tail->half * STORE_TAIL_HALF_BYTES + tail->used;
+    uint64_t at = (uint64_t)tail->half * tail->half_bytes + tail->used;
     tail->used += (uint32_t)tail->out.len;
     tail->rows.len = 0;
     if (MUTANT(TAIL_NOT_WRITTEN) && after->seq > before->seq)

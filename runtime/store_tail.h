@@ -16,9 +16,15 @@
 #include "runtime/disk.h"
 #include "runtime/store_row.h"
 
-#define STORE_TAIL_BLOCK      4096u
-#define STORE_TAIL_HALF_BYTES (1024u * 1024)
-#define STORE_TAIL_BYTES      (2 * STORE_TAIL_HALF_BYTES)
+#define STORE_TAIL_BLOCK 4096u
+/* A half is a power of two between these. */
+#define STORE_TAIL_HALF_MIN (64u * 1024)
+#define STORE_TAIL_HALF_MAX (64u * 1024 * 1024)
+
+/* What a tail of a wrong size means, and what to do. */
+#define STORE_TAIL_CUT                                                                             \
+    "it was cut, or is another file. Put the original back; if it is gone, replace the node by a " \
+    "new one under a new key"
 
 /* A whole entry, read at open. */
 struct store_tail_entry {
@@ -33,7 +39,9 @@ struct store_tail_entry {
 struct store_tail {
     const struct disk *disk;
     struct disk_file *file;
-    bool blank;         /* never written: all zero */
+    bool blank; /* never written: all zero */
+    bool cut;   /* an entry that was read says that the halves had another size */
+    uint32_t half_bytes;
     struct hash salt;   /* which database the tail belongs to; part of each checksum */
     uint32_t half;      /* being written */
     uint32_t used;      /* bytes of it */
@@ -46,12 +54,14 @@ struct store_tail {
     int entries;
 };
 
-/* Creates the file, blank, and locks it. 0 or an errno. */
-int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path);
+/* Creates the file, blank, with halves of so many bytes, and locks it. 0 or an errno. */
+int store_tail_create(struct store_tail *tail, const struct disk *disk, const char *path,
+                      uint32_t half_bytes);
 /* Opens, locks and reads it. ASSENT_STORAGE with `why` if another process holds the lock. */
 assent_status store_tail_open(struct store_tail *tail, const struct disk *disk, const char *path,
                               char *why, size_t why_size);
-/* Finds the entries, of the database that the tail must belong to. False if there is none. */
+/* Finds the entries, of the database that the tail must belong to. False if there is none, or if it
+ * was cut. */
 bool store_tail_scan(struct store_tail *tail, const struct hash *salt);
 /* The row of the entry after `before`, whose number and chain the caller has; its own chain is
  * computed. False at the end, or for bytes that are no row. *rows moves behind it. */
@@ -69,8 +79,8 @@ void store_tail_undo(struct store_tail *tail, size_t mark);
 bool store_tail_fits(const struct store_tail *tail);
 /* Whether store_tail_write will go on in the other half, and forget what that holds. */
 bool store_tail_turns(const struct store_tail *tail);
-/* Whether little room is left before that. */
-bool store_tail_turns_soon(const struct store_tail *tail);
+/* How far that is: how many eighths of the half are written. */
+uint32_t store_tail_eighths(const struct store_tail *tail);
 /* Writes the open batch and ends it; durable when it returns. 0 or an errno. */
 int store_tail_write(struct store_tail *tail, const struct store_position *before,
                      const struct store_position *after);

@@ -16,6 +16,9 @@ struct disks;
 /* One at a time: SQLite knows the VFS by name. */
 struct disks *disks_new(uint64_t seed);
 void disks_free(struct disks *d);
+/* Of a node's tail: small, so that it turns often. */
+#define DISKS_TAIL_BYTES (512u * 1024)
+
 /* For log_store_create and log_store_open; lives as long as `d`. */
 const struct disk *disks_disk(struct disks *d);
 

@@ -283,10 +283,10 @@ static int ear_apply(void *arg, const struct record *record)
     return m->store_role.apply(m->store_role.arg, record);
 }
 
-static int ear_flush(void *arg)
+static int ear_flush(void *arg, uint32_t rows, bool *more)
 {
     struct machine *m = arg;
-    return m->store_role.flush(m->store_role.arg);
+    return m->store_role.flush(m->store_role.arg, rows, more);
 }
 
 static void ear_applied(void *arg, uint64_t seq)
@@ -385,7 +385,10 @@ void machine_crash(struct machine *m, enum disks_loss loss)
 
 static void begin(struct machine *m)
 {
-    const struct storage_host host = {m, host_wake, host_now_us, host_broken};
+    /* From one at a time to whole applies: batches come between, or none do. */
+    static const uint32_t steps[] = {1, 1, 5, 0};
+    const struct storage_host host = {m, host_wake, host_now_us, host_broken,
+                                      steps[sim_between(m->sim, 0, 3)]};
     m->state = MACHINE_RUNNING;
     m->starts++;
     m->storage = storage_new(m->start.store, &host);
@@ -518,7 +521,8 @@ void machine_init(struct machine *m, struct sim *sim, struct disks *disks, struc
     char why[512];
     struct store_identity id = driver_identity(cluster, self, self->key[0]);
     struct store_role store = m->role.store_role(m->role.arg);
-    if (log_store_create(disks_disk(disks), m->dir, &id, &store, why, sizeof why) != ASSENT_OK)
+    if (log_store_create(disks_disk(disks), m->dir, &id, &store, DISKS_TAIL_BYTES, why,
+                         sizeof why) != ASSENT_OK)
         sim_fail(sim, "create", "%s", why);
     node_free(m);
 }

@@ -31,6 +31,8 @@ struct rig {
     uint32_t n;
     uint32_t cap;
     uint32_t applied;
+    bool applying; /* an apply is open */
+    uint32_t applying_to;
     uint64_t txids;
 };
 
@@ -67,6 +69,7 @@ static inline void rig_restart(struct rig *r)
 {
     sqlite3_close_v2(r->db);
     kv_store_free(r->kv);
+    r->applying = false;
     rig_connect(r);
     assert_int_equal(r->role.load(r->role.arg, r->db), SQLITE_OK);
     for (uint32_t i = r->applied; i < r->n; i++)
@@ -84,19 +87,40 @@ static inline void rig_close(struct rig *r)
     rmdir(r->dir);
 }
 
+/* Opens an apply of up to n rows. */
+static inline void rig_apply_begin(struct rig *r, uint32_t n)
+{
+    r->applying_to = r->n - r->applied < n ? r->n : r->applied + n;
+    r->applying = true;
+    rig_sql(r, "BEGIN IMMEDIATE");
+    for (uint32_t i = r->applied; i < r->applying_to; i++)
+        assert_int_equal(r->role.apply(r->role.arg, &r->log[i]), SQLITE_OK);
+}
+
+/* Whether there are more. */
+static inline bool rig_apply_step(struct rig *r, uint32_t rows)
+{
+    bool more = false;
+    assert_int_equal(r->role.flush(r->role.arg, rows, &more), SQLITE_OK);
+    return more;
+}
+
+static inline void rig_apply_end(struct rig *r, bool keep)
+{
+    rig_sql(r, keep ? "COMMIT" : "ROLLBACK");
+    r->applying = false;
+    if (!keep)
+        return;
+    r->applied = r->applying_to;
+    r->role.applied(r->role.arg, r->applied);
+}
+
 /* Applies up to n rows in one SQLite transaction, or does so and rolls it back. */
 static inline void rig_apply(struct rig *r, uint32_t n, bool keep)
 {
-    uint32_t end = r->n - r->applied < n ? r->n : r->applied + n;
-    rig_sql(r, "BEGIN IMMEDIATE");
-    for (uint32_t i = r->applied; i < end; i++)
-        assert_int_equal(r->role.apply(r->role.arg, &r->log[i]), SQLITE_OK);
-    assert_int_equal(r->role.flush(r->role.arg), SQLITE_OK);
-    rig_sql(r, keep ? "COMMIT" : "ROLLBACK");
-    if (!keep)
-        return;
-    r->applied = end;
-    r->role.applied(r->role.arg, end);
+    rig_apply_begin(r, n);
+    assert_false(rig_apply_step(r, UINT32_MAX));
+    rig_apply_end(r, keep);
 }
 
 /* Takes over body. */

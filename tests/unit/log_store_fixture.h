@@ -27,6 +27,9 @@
 #define PATH_SIZE 512
 #define SEEN_MAX  4096
 
+#define TEST_TAIL_HALF  (1024u * 1024)
+#define TEST_TAIL_BYTES (2 * TEST_TAIL_HALF)
+
 /* A role that notes the ts of each row; its table is `seen`. */
 struct fake {
     sqlite3 *db;
@@ -38,6 +41,7 @@ struct fake {
     int prunes;     /* steps that prune() has taken */
     int prunes_all; /* as many have something to do */
     size_t body_len;
+    int flushes; /* more that flush() asks for */
 };
 
 struct fixture {
@@ -228,7 +232,8 @@ static inline void crash_copy(struct fixture *f)
 
 static inline void create(struct fixture *f)
 {
-    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &f->role, f->why, sizeof f->why),
+    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &f->role, TEST_TAIL_BYTES,
+                                      f->why, sizeof f->why),
                      ASSENT_OK);
 }
 

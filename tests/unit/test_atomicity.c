@@ -144,7 +144,8 @@ static void keep(struct books *b, int node, struct record *record, size_t n)
     struct log_store *store = NULL;
     char why[512];
     snprintf(id.name, sizeof id.name, "%s", names[node]);
-    assert_int_equal(log_store_create(&disk_posix, b->path[node], &id, &role, why, sizeof why),
+    assert_int_equal(log_store_create(&disk_posix, b->path[node], &id, &role, LOG_STORE_TAIL_BYTES,
+                                      why, sizeof why),
                      ASSENT_OK);
     assert_int_equal(
         log_store_open(&store, &disk_posix, b->path[node], &id, &role, why, sizeof why), ASSENT_OK);

@@ -93,7 +93,10 @@ static int flush(int rows)
     static const struct record row; /* of each, one is durable already */
     for (int i = 0; i < rows; i++)
         assert_int_equal(r.role.apply(r.role.arg, &row), SQLITE_OK);
-    return r.role.flush(r.role.arg);
+    bool more;
+    int rc = r.role.flush(r.role.arg, UINT32_MAX, &more);
+    assert_true(rc != SQLITE_OK || !more);
+    return rc;
 }
 
 static void apply(int rows)

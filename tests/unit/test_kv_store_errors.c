@@ -181,6 +181,7 @@ static void a_question_ends_in_an_error_or_in_the_answer(void **state)
 /* All rows of the log that are not in the tables, in one transaction. */
 static bool apply_all(void)
 {
+    bool more = false;
     int rc = SQLITE_OK;
     uint32_t armed = left;
     left = 0;
@@ -189,7 +190,7 @@ static bool apply_all(void)
     for (uint32_t i = rig.applied; i < rig.n && rc == SQLITE_OK; i++)
         rc = rig.role.apply(rig.role.arg, &rig.log[i]);
     if (rc == SQLITE_OK)
-        rc = rig.role.flush(rig.role.arg);
+        rc = rig.role.flush(rig.role.arg, UINT32_MAX, &more);
     armed = left;
     left = 0;
     if (rc == SQLITE_OK) {

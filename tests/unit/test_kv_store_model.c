@@ -281,7 +281,8 @@ static void pending_remove(struct model *m, int index)
 static void step_batch(struct model *m)
 {
     int first = m->txns, jobs = 1 + (int)below(m, 3);
-    rig_sql(&m->rig, "BEGIN IMMEDIATE");
+    if (!m->rig.applying)
+        rig_sql(&m->rig, "BEGIN IMMEDIATE");
     for (int job = 0; job < jobs && m->n_pending < PENDING_MAX && m->txns < TXNS_MAX; job++) {
         struct txn *t = &m->txn[m->txns];
         struct kv_verdict verdict;
@@ -304,7 +305,9 @@ static void step_batch(struct model *m)
             m->pending[m->n_pending++] = m->txns++;
     }
     bool keep = below(m, 10) > 0;
-    rig_sql(&m->rig, keep ? "COMMIT" : "ROLLBACK");
+    if (!keep || !m->rig.applying)
+        rig_sql(&m->rig, keep ? "COMMIT" : "ROLLBACK");
+    m->rig.applying = m->rig.applying && keep;
     for (int i = first; i < m->txns; i++) {
         struct txn *t = &m->txn[i];
         t->prepare_ts = ++m->clock;
@@ -468,7 +471,7 @@ static void step_watermark(struct model *m)
     hlc_ts to = m->clock - 20 - below(m, 20);
     m->watermark = to > m->watermark ? to : m->watermark;
     rig_watermark(&m->rig, m->watermark);
-    if (below(m, 2) == 0) {
+    if (!m->rig.applying && below(m, 2) == 0) {
         bool more;
         rig_sql(&m->rig, "BEGIN IMMEDIATE");
         assert_int_equal(m->rig.role.prune(m->rig.role.arg, &more), SQLITE_OK);
@@ -545,6 +548,15 @@ static void compare_tables(struct model *m)
     sqlite3_finalize(s);
 }
 
+/* An apply of a few rows, with other steps between its own. */
+static void step_apply(struct model *m)
+{
+    if (!m->rig.applying)
+        rig_apply_begin(&m->rig, 1 + (uint32_t)below(m, 12));
+    if (!rig_apply_step(&m->rig, 1 + (uint32_t)below(m, 6)) || below(m, 20) == 0)
+        rig_apply_end(&m->rig, below(m, 4) > 0 && !rig_apply_step(&m->rig, UINT32_MAX));
+}
+
 static void model_step(struct model *m)
 {
     uint64_t dice = below(m, 100);
@@ -555,7 +567,7 @@ static void model_step(struct model *m)
     else if (dice < 75)
         step_watermark(m);
     else if (dice < 92)
-        rig_apply(&m->rig, 1 + (uint32_t)below(m, 6), below(m, 4) > 0);
+        step_apply(m);
     else
         rig_restart(&m->rig);
     compare_keys(m);
@@ -586,6 +598,8 @@ static void run_seed(const struct scene *scene, uint64_t seed, struct seen *seen
         model_step(m);
     while (m->n_pending > 0)
         step_decide(m);
+    while (m->rig.applying)
+        step_apply(m);
     rig_apply(&m->rig, UINT32_MAX, true);
     compare_keys(m);
     compare_transactions(m);

@@ -113,7 +113,7 @@ static void a_loss_that_the_tail_cannot_mend_is_refused(void **state)
 {
     struct fixture *f = *state;
     create_and_open(f);
-    const uint64_t rows = 3 * STORE_TAIL_HALF_BYTES / (2 * STORE_TAIL_BLOCK);
+    const uint64_t rows = 3 * TEST_TAIL_HALF / (2 * STORE_TAIL_BLOCK);
     for (uint64_t ts = 1; ts <= rows; ts++)
         commit_rows(f, ts, ts);
     struct log_store *original = f->store;
@@ -167,7 +167,7 @@ static void a_kind_of_a_newer_program_in_the_tail_is_foreign_and_no_damage(void 
 /* Rows ts to ts + 2 in one batch that does not fit into the tail. */
 static void commit_large(struct log_store *s, uint64_t ts)
 {
-    size_t len = STORE_TAIL_HALF_BYTES;
+    size_t len = TEST_TAIL_HALF;
     uint8_t *large = calloc(1, len);
     assert_int_equal(log_store_begin(s), ASSENT_OK);
     assert_int_equal(append(s, ts), ASSENT_OK);
@@ -268,7 +268,7 @@ static void damage_tail(const char *dir, uint32_t block, size_t at)
 {
     size_t len = 0;
     uint8_t *tail = read_whole(dir, "node.db.tail", &len);
-    assert_int_equal(len, STORE_TAIL_BYTES);
+    assert_int_equal(len, TEST_TAIL_BYTES);
     tail[block * STORE_TAIL_BLOCK + at] ^= 1;
     write_file(dir, "node.db.tail", tail, len);
     free(tail);
@@ -276,7 +276,27 @@ static void damage_tail(const char *dir, uint32_t block, size_t at)
 
 /* An open writes its entry at the start of the half that has not the newest: create used the first.
  */
-#define FIRST_BLOCK (STORE_TAIL_HALF_BYTES / STORE_TAIL_BLOCK)
+#define FIRST_BLOCK (TEST_TAIL_HALF / STORE_TAIL_BLOCK)
+
+static void a_tail_that_was_cut_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const off_t sizes[] = {TEST_TAIL_HALF, TEST_TAIL_BYTES - 1, TEST_TAIL_BYTES + 4096,
+                                  2 * TEST_TAIL_BYTES, 3 * STORE_TAIL_BLOCK};
+    char path[2 * PATH_SIZE];
+    create_and_open(f);
+    /* Into either half. */
+    commit_rows(f, 1, TEST_TAIL_HALF / (2 * STORE_TAIL_BLOCK));
+    struct log_store *original = f->store;
+    f->store = NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        crash_copy(f);
+        file_in(path, f->copy, "node.db.tail");
+        assert_int_equal(truncate(path, sizes[i]), 0);
+        assert_refused(f, f->copy, ASSENT_CORRUPT, "has the wrong size: it was cut");
+    }
+    f->store = original;
+}
 
 static void one_bad_copy_in_the_tail_is_survived(void **state)
 {
@@ -448,8 +468,9 @@ static void the_tail_of_another_node_is_refused(void **state)
     const struct store_identity own = f->id;
     create(f);
     f->id.public_key[0]++;
-    assert_int_equal(
-        log_store_create(&disk_posix, f->copy, &f->id, &f->role, f->why, sizeof f->why), ASSENT_OK);
+    assert_int_equal(log_store_create(&disk_posix, f->copy, &f->id, &f->role, TEST_TAIL_BYTES,
+                                      f->why, sizeof f->why),
+                     ASSENT_OK);
     f->id = own;
     copy_file(f->copy, f->dir, "node.db.tail");
     assert_refused(f, f->dir, ASSENT_CORRUPT, "no entry of the tail is valid");
@@ -480,7 +501,8 @@ static void create_never_writes_over_anything(void **state)
     char path[2 * PATH_SIZE];
     create_and_open(f);
     commit_rows(f, 1, 2);
-    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &f->role, f->why, sizeof f->why),
+    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &f->role, TEST_TAIL_BYTES,
+                                      f->why, sizeof f->why),
                      ASSENT_STORAGE);
     assert_non_null(strstr(f->why, "exists"));
     file_in(path, f->dir, "node.db");
@@ -488,9 +510,9 @@ static void create_never_writes_over_anything(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(mkdir(f->copy, 0700), 0);
     write_file(f->copy, "node.db.tail", "", 0);
-    assert_int_equal(
-        log_store_create(&disk_posix, f->copy, &f->id, &f->role, f->why, sizeof f->why),
-        ASSENT_STORAGE);
+    assert_int_equal(log_store_create(&disk_posix, f->copy, &f->id, &f->role, TEST_TAIL_BYTES,
+                                      f->why, sizeof f->why),
+                     ASSENT_STORAGE);
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
 }
 
@@ -506,7 +528,8 @@ static void a_failed_create_leaves_nothing(void **state)
     struct fixture *f = *state;
     struct store_role role = f->role;
     role.create = failing_create;
-    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &role, f->why, sizeof f->why),
+    assert_int_equal(log_store_create(&disk_posix, f->dir, &f->id, &role, TEST_TAIL_BYTES, f->why,
+                                      sizeof f->why),
                      ASSENT_STORAGE);
     assert_refused(f, f->dir, ASSENT_STORAGE, "has no node.db");
     create_and_open(f);
@@ -567,6 +590,7 @@ int main(void)
         STORE_TEST(the_tail_has_what_the_batch_has),
         STORE_TEST(another_history_of_the_same_length_is_refused),
         STORE_TEST(rows_above_the_tail_count_and_are_in_it_before_they_are_used),
+        STORE_TEST(a_tail_that_was_cut_is_refused),
         STORE_TEST(one_bad_copy_in_the_tail_is_survived),
         STORE_TEST(two_bad_copies_are_refused_where_the_log_lacks_the_rows),
         STORE_TEST(a_tail_without_a_valid_entry_is_refused),

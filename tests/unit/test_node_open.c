@@ -62,8 +62,8 @@ static assent_status create_store(void)
     role_new();
     struct store_identity id = driver_identity(&r.cluster, r.self, key);
     struct store_role store = r.role.store_role(r.role.arg);
-    assent_status status =
-        log_store_create(disks_disk(r.disks), MACHINE, &id, &store, r.why, sizeof r.why);
+    assent_status status = log_store_create(disks_disk(r.disks), MACHINE, &id, &store,
+                                            DISKS_TAIL_BYTES, r.why, sizeof r.why);
     role_free();
     return status;
 }

@@ -127,7 +127,7 @@ static void bench_start_turns(struct bench *b, struct fixture *f)
     b->f = f;
     create_and_open(f);
     sem_init(&b->woken, 0, 0);
-    b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us, broken});
+    b->storage = storage_new(f->store, &(struct storage_host){b, wake, now_us, broken, 0});
     f->store = NULL; /* the storage's from now on */
 }
 
