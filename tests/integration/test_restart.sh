@@ -171,7 +171,7 @@ for node in dc1-p dc1-c; do
     rm "$wal" "$damaged/node.db-shm"
     mended "$node: its write-ahead log gone"
     copy $node
-    dd if=/dev/urandom of="$damaged/node.db.tail" bs=1M count=2 conv=notrunc status=none
+    dd if=/dev/urandom of="$damaged/node.db.tail" bs=1M count=16 conv=notrunc status=none
     fails "$node: the tail overwritten, and it refuses to start" 78 'no entry of the tail is valid' \
         "${check[@]}" "$damaged"
 done
