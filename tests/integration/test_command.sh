@@ -322,6 +322,12 @@ for node in dc2-c dc3-c; do kill -STOP "$(pids_of $node)"; done
 check 'without a quorum the outcome is unknown' 2 '"status":"unknown"' 'UNKNOWN' \
     put doubt yes --timeout 1500ms -o json
 txid=$(grep -oE '"txid":"[0-9a-f-]+"' out | cut -d'"' -f4)
+check 'a session read does not wait for it' 1 '"found":false' 'no such key' \
+    get doubt --token "$token" --timeout 1s -o json
+check 'a strong read does, with a token too' 69 '' 'READ_TIMED_OUT' \
+    get doubt --level strong --token "$token" --timeout 500ms
+check 'wherever the token stands' 69 '' 'READ_TIMED_OUT' \
+    get doubt --token "$token" --level strong --timeout 500ms
 for node in dc2-c dc3-c; do kill -CONT "$(pids_of $node)"; done
 decided() { "$bin/assent" outcome "$txid" --timeout 2s >out2 2>&1; [ $? -lt 2 ]; }
 soon 'with it, it is decided' decided
