@@ -209,8 +209,10 @@ static void print_help(void)
         printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
     puts("  help      Says more about a subcommand: assent help SUBCOMMAND\n"
          "\n"
-         "Exit status: 0 committed or found, 1 aborted or not found, 2 outcome unknown,\n"
-         "64 usage, 69 unreachable, 71 operating system, 78 bad configuration.");
+         "Exit status: 0 committed or found, 1 aborted, refused, not found or nothing changed,\n"
+         "2 outcome unknown, 3 a watch has missed changes, 64 usage, 65 bad rows or lines,\n"
+         "66 a file that cannot be read, 69 unreachable, 71 operating system, 73 a directory\n"
+         "that cannot be made, 74 output that cannot be written, 78 bad configuration.");
 }
 
 static const struct command *find(const char *name)

@@ -1,9 +1,8 @@
 /* The `assent` command: a table of subcommands (command.c), each a few lines of options and a run()
  * in client/command_<part>.c, over libassent.
  *
- * What a run() returns is the exit status: 0 committed or found, 1 aborted or not found, 2 outcome
- * unknown, 64 usage, 69 unreachable, 71 the operating system, 78 bad configuration. What went wrong
- * is one line on stderr: what, where, what to do; results go to stdout. */
+ * What a run() returns is the exit status, of which `assent help` has the list (command.c). What
+ * went wrong is one line on stderr: what, where, what to do; results go to stdout. */
 #ifndef CLIENT_COMMAND_H
 #define CLIENT_COMMAND_H
 
@@ -16,7 +15,7 @@
 
 #include "common/bytes.h"
 
-enum { EXIT_ABORTED = 1, EXIT_MAYBE = 2 };
+enum { EXIT_ABORTED = 1, EXIT_MAYBE = 2, EXIT_BEHIND = 3 };
 
 enum command_output { OUTPUT_TABLE, OUTPUT_JSON };
 

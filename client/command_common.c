@@ -37,6 +37,8 @@ int command_exit_of(assent_status status)
     switch (status) {
     case ASSENT_OK:
         return EXIT_SUCCESS;
+    case ASSENT_BEHIND:
+        return EXIT_BEHIND;
     case ASSENT_INVALID:
     case ASSENT_SEALED:
         return EX_USAGE;

@@ -30,11 +30,11 @@ static int level_parse(struct command_level *l, const char *arg)
 int command_level_option(struct command_level *l, int key, const char *arg)
 {
     l->given = true;
-    if (key == OPTION_LEVEL)
+    if (key == OPTION_LEVEL) {
+        l->named = true;
         return level_parse(l, arg);
+    }
     l->token = arg;
-    if (l->options.level == ASSENT_STRONG)
-        l->options.level = ASSENT_SESSION;
     return 0;
 }
 
@@ -42,6 +42,8 @@ int command_level_open(const struct command_call *call, struct command_level *l,
 {
     if (!l->given)
         return 0;
+    if (!l->named)
+        l->options.level = ASSENT_SESSION;
     l->options.session = assent_session_new(db);
     assent_status status =
         l->token == NULL ? ASSENT_OK : assent_session_import(l->options.session, l->token);

@@ -14,11 +14,13 @@ enum { OPTION_LEVEL = 512, OPTION_TOKEN };
      "strong (default), snapshot (now) or snapshot=TIMESTAMP, session, bounded=MS or eventual",    \
      0},                                                                                           \
     {                                                                                              \
-        "token", OPTION_TOKEN, "TOKEN", 0, "The session to go on with (and --level session)", 0    \
+        "token", OPTION_TOKEN, "TOKEN", 0,                                                         \
+            "The session to go on with; without --level also read at --level session", 0           \
     }
 
 struct command_level {
-    bool given;
+    bool given; /* one of the options */
+    bool named; /* the level was */
     const char *token;
     assent_read_options options;
     assent_read_info info; /* of the last answer */

@@ -248,7 +248,8 @@ const struct command command_shell = {
     .detail =
         "Type help there for its commands. On a terminal the arrow keys bring back earlier lines, "
         "which are kept in $XDG_STATE_HOME/assent/shell_history (~/.local/state), the tab key "
-        "completes, Ctrl-C clears the line or ends the wait for an answer, Ctrl-D quits.\n"
+        "completes, Ctrl-C clears the line or ends the wait for an answer, exit, quit or Ctrl-D "
+        "leaves.\n"
         "\n"
         "From a script the first error, told with its line, ends it, and its kind is the exit "
         "status; with --keep-going that of the first error is the exit status at the end.\n"

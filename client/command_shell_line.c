@@ -49,6 +49,7 @@ const struct shell_command shell_commands[] = {
      "A question about a transaction that no coordinator knows decides it: aborted, for good."},
     {"help", SHELL_HELP, 0, 1, "[COMMAND]", "Says more about a command", NULL},
     {"quit", SHELL_QUIT, 0, 0, "", "Ends the shell, as Ctrl-D does", NULL},
+    {"exit", SHELL_QUIT, 0, 0, "", "The same as quit", NULL},
     {0},
 };
 

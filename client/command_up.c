@@ -1,6 +1,8 @@
 /* `assent up`: runs the nodes of a local cluster as children and shows their logs, a line at a time
  * with the node's name in front.
  *
+ * If one of them runs already nothing is started.
+ *
  *     spawn all --every node says that it listens--> "ready" --SIGINT, SIGTERM--> SIGTERM to all
  *         \-- a node ends: say so, go on                             all ended, or SIGKILL after 10
  * s --> 0
@@ -18,6 +20,7 @@
 #include <uv.h>
 
 #include "runtime/cluster.h"
+#include "runtime/store_file.h"
 
 #define STOP_WAIT_MS   10000u
 #define LINE_BYTES_MAX 16384u
@@ -217,6 +220,11 @@ static int open_output(struct up_node *n, uv_file *child)
     return 0;
 }
 
+static void data_of(const struct up_node *n, char out[PATH_BYTES])
+{
+    snprintf(out, PATH_BYTES, "%s/%s", n->up->dir, n->node->name);
+}
+
 /* 0, or the error of the system. */
 static int start(struct up_node *n)
 {
@@ -226,7 +234,7 @@ static int start(struct up_node *n)
     uv_file output;
     program_of(n->node->role, program);
     memcpy(name, n->node->name, sizeof name);
-    snprintf(data, sizeof data, "%s/%s", up->dir, name);
+    data_of(n, data);
     snprintf(file, sizeof file, "%s/cluster.%s.yaml", up->dir,
              up->cluster->datacenter[n->node->datacenter]);
     if (access(file, F_OK) != 0)
@@ -323,6 +331,35 @@ static int choose_nodes(struct up_call *up)
     return 0;
 }
 
+/* 0, or EX_USAGE after saying which of the nodes run already. */
+static int check_idle(const struct up_call *up)
+{
+    char data[PATH_BYTES];
+    struct writer names = {0};
+    int rc = 0, served = 0;
+    for (int i = 0; i < up->nodes; i++) {
+        const char *name = up->node[i].node->name;
+        data_of(&up->node[i], data);
+        if (!store_file_served(&disk_posix, data))
+            continue;
+        if (served++ > 0)
+            writer_raw(&names, ", ", 2);
+        writer_raw(&names, name, strlen(name));
+    }
+    if (served > 0 && served == up->cluster->nodes)
+        rc = command_fail(EX_USAGE,
+                          "up: %s: the cluster is already running: stop it first, with Ctrl-C "
+                          "where 'assent up' runs it",
+                          up->dir);
+    else if (served > 0)
+        rc = command_fail(EX_USAGE,
+                          "up: %s: already running: %.*s: stop what runs first, with Ctrl-C where "
+                          "'assent up' runs it, or start the others with --only",
+                          up->dir, (int)names.len, (const char *)names.data);
+    writer_free(&names);
+    return rc;
+}
+
 static void init_handles(struct up_call *up)
 {
     uv_loop_init(&up->loop);
@@ -372,6 +409,8 @@ static int run(struct command_call *call)
     /* logs as people read them: here they come out of a pipe */
     setenv("ASSENT_LOG", "text", 0);
     if (rc == 0)
+        rc = check_idle(up);
+    if (rc == 0)
         rc = run_nodes(up);
     for (int i = 0; i < up->nodes; i++)
         writer_free(&up->node[i].line);
@@ -388,8 +427,9 @@ const struct command command_up = {
     .words_max = 1,
     .summary = "Runs the nodes of a local cluster until Ctrl-C",
     .detail =
-        "DIR is what 'assent init' made. A node that ends is reported, the others go on. A node "
-        "uses DIR/cluster.<its datacenter>.yaml instead of DIR/cluster.yaml if that is there.",
+        "DIR is what 'assent init' made. A node that ends is reported, the others go on; --only "
+        "starts it again. If a node runs already nothing is started. A node uses "
+        "DIR/cluster.<its datacenter>.yaml instead of DIR/cluster.yaml if that is there.",
     .options = options,
     .option = option,
     .own_size = sizeof(struct up_call),

@@ -145,9 +145,9 @@ const struct command command_watch = {
         "One line a change: \"put\", tab, key, tab, value, or \"del\", tab, key, with \\xNN for "
         "what cannot be shown. A key that changed several times since the last line may be shown "
         "once, with its newest value; a change may be shown twice. With --timeout it ends when "
-        "nothing changed for so long. \"Behind\" says that it missed changes: scan with "
-        "--level snapshot, which tells its timestamp, then go on with that as --since. The keys "
-        "must have one placement.",
+        "nothing changed for so long, with exit status 1. Exit status 3, \"behind\", says that it "
+        "missed changes: scan with --level snapshot, which tells its timestamp, then go on with "
+        "that as --since. The keys must have one placement.",
     .connects = true,
     .options = options,
     .option = option,

@@ -245,6 +245,7 @@ assent_status assent_txn_read_at(assent_txn *t, assent_ts ts)
         return error_set(ASSENT_INVALID, "the transaction's snapshot is fixed already: choose it "
                                          "before the first read");
     t->snapshot = ts;
+    t->chosen = true;
     return ASSENT_OK;
 }
 

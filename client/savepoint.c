@@ -139,7 +139,7 @@ assent_status assent_rollback(assent_txn *t)
     }
     t->participants = (struct participants){0};
     t->txid = (struct txid){0};
-    t->sealed = t->strict = false;
+    t->sealed = t->strict = t->chosen = false;
     t->savepoints = 0;
     t->snapshot = 0;
     return ASSENT_OK;

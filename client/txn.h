@@ -55,6 +55,7 @@ struct assent_txn {
 
     /* interactive */
     hlc_ts snapshot;  /* 0: not fixed yet */
+    bool chosen;      /* the snapshot was, by the program, not by the first read */
     bool strict;      /* what was seen is checked although nothing is written */
     uint32_t looking; /* reads of it that are under way */
     uint32_t savepoints;

@@ -70,6 +70,7 @@
 #define CHANGE_BYTES      64u
 /* keys in one answer to a watch; a poll of a client, in milliseconds */
 #define WATCH_KEYS_MAX 256u
+#define WATCH_ROWS_MAX 10000u /* read to find these, if the changes are not in memory any more */
 #define WATCH_POLL_MS  10000u
 
 /* times, in milliseconds */

@@ -76,10 +76,13 @@ struct results {
 
 #define READ_NEWEST UINT64_MAX
 
-/* What a resource reads: the versions at `at`, or at READ_NEWEST the newest. */
+/* What a resource reads: the versions at `at`, or at READ_NEWEST the newest. With `since`, which
+ * goes with READ_NEWEST only, keys that were written or deleted after it: no result at all if there
+ * is none, ASSENT_PRUNED if that is not known any more, ASSENT_TOO_LARGE if it takes too long. */
 struct read_point {
     enum read_level level;
     hlc_ts at;
+    hlc_ts since; /* 0: all keys */
 };
 
 static inline bool op_is_write(enum op_kind kind)

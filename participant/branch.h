@@ -96,6 +96,8 @@ struct watch {
     struct addr from;
     uint64_t request;
     struct claim *claim; /* holds nothing */
+    struct blob *asked;  /* the operations of the request */
+    uint64_t until_us;   /* the time for an answer, changes or not */
     hlc_ts since;        /* what was committed up to there is not told */
     uint64_t after;      /* nor what was applied up to there */
     uint32_t keys_max;   /* of this answer */
@@ -108,6 +110,7 @@ struct watch {
     hlc_ts position;
     uint64_t sequence;
     struct blob *ops; /* NULL: nothing changed */
+    bool catches_up;  /* these are what it asks for, of which the tables say what changed */
 };
 
 enum core_timer { TIMER_BRANCH = 1, TIMER_READ, TIMER_WATCH, TIMER_SECOND };

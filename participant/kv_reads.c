@@ -1,5 +1,6 @@
 #include "participant/kv_reads.h"
 
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,12 @@ static bool range_each(void *arg, const struct kv_cell *cell)
     return !r->cut;
 }
 
+static assent_status reading_failed(const struct kv_view *view, struct kv_say *say)
+{
+    kv_say(say, "reading from the database failed: %s", kv_tables_error(view->tables));
+    return ASSENT_STORAGE;
+}
+
 assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, uint32_t at,
                            const struct op *op, struct kv_say *say)
 {
@@ -72,7 +79,7 @@ assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, u
     int rc;
     bool room = true;
     if (op->kind == OP_READ_RANGE) {
-        struct kv_range r = {op->key, op->end, op->descending};
+        struct kv_range r = {.key = op->key, .end = op->end, .descending = op->descending};
         rc = kv_view_range(view, &r, range_each, &range);
         if (range.cut && range.n > 0)
             reads->result[reads->n - 1].truncated = true;
@@ -83,15 +90,52 @@ assent_status kv_reads_run(struct kv_reads *reads, const struct kv_view *view, u
         if (rc == SQLITE_OK)
             room = kv_reads_put(reads, at, &cell);
     }
-    if (rc != SQLITE_OK) {
-        kv_say(say, "reading from the database failed: %s", kv_tables_error(view->tables));
-        return ASSENT_STORAGE;
-    }
+    if (rc != SQLITE_OK)
+        return reading_failed(view, say);
     if (room)
         return ASSENT_OK;
     char quoted[KV_QUOTED_BYTES];
     kv_say(say, "key %s: the reads give more than %u bytes: read less at once",
            kv_quote(op->key, quoted), RESULTS_BYTES_MAX);
+    return ASSENT_TOO_LARGE;
+}
+
+struct changed {
+    struct kv_reads *reads;
+    uint32_t at;
+    hlc_ts since;
+    uint32_t rows;
+    bool room;
+};
+
+static bool changed_each(void *arg, const struct kv_cell *cell)
+{
+    struct changed *c = arg;
+    c->room = c->rows++ < WATCH_ROWS_MAX;
+    if (c->room && cell->version.ts > c->since)
+        c->room = c->reads->n < WATCH_KEYS_MAX && kv_reads_put(c->reads, c->at, cell);
+    return c->room;
+}
+
+assent_status kv_reads_changed(struct kv_reads *reads, const struct kv_view *view, uint32_t at,
+                               const struct op *op, hlc_ts since, struct kv_say *say)
+{
+    struct changed changed = {.reads = reads, .at = at, .since = since, .room = true};
+    struct kv_cell cell;
+    int rc;
+    if (op->kind == OP_READ_RANGE) {
+        struct kv_range r = {.key = op->key, .end = op->end, .deleted = true};
+        rc = kv_view_range(view, &r, changed_each, &changed);
+    } else {
+        rc = kv_view_get(view, op->key, &cell);
+        if (rc == SQLITE_OK)
+            changed_each(&changed, &cell);
+    }
+    if (rc != SQLITE_OK)
+        return reading_failed(view, say);
+    if (changed.room)
+        return ASSENT_OK;
+    kv_say(say, "too many keys, or too many changes, to find all since %" PRIu64, since);
     return ASSENT_TOO_LARGE;
 }
 

@@ -425,8 +425,10 @@ void kv_store_check(struct kv_store *kv, struct sqlite3 *db, const struct txid *
 }
 
 /* Whether all that the reads may ask for is still kept. */
-static assent_status read_kept(struct kv_store *kv, hlc_ts at, struct kv_say *say)
+static assent_status read_kept(struct kv_store *kv, const struct read_point *point,
+                               struct kv_say *say)
 {
+    hlc_ts at = point->since == 0 ? point->at : point->since;
     if (at >= kv->prune_point)
         return ASSENT_OK;
     kv_say(say,
@@ -447,14 +449,16 @@ void kv_store_read(struct kv_store *kv, struct sqlite3 *db, const struct read_po
     if (store_usable(kv, db, &say))
         out->status = ops_decode(encoded, &ops, say.text, sizeof say.text);
     if (out->status == ASSENT_OK)
-        out->status = read_kept(kv, point->at, &say);
+        out->status = read_kept(kv, point, &say);
     view.at = point->at;
     for (uint32_t i = 0; i < ops.n && out->status == ASSENT_OK; i++) {
         const struct op *op = &ops.op[i];
         if (op->kind == OP_READ_KEY || op->kind == OP_READ_RANGE) {
             if (point->level != READ_EVENTUAL)
                 kv_pending_assert_settled(&kv->pending, op, point->at);
-            out->status = kv_reads_run(&reads, &view, i, op, &say);
+            out->status = point->since == 0
+                              ? kv_reads_run(&reads, &view, i, op, &say)
+                              : kv_reads_changed(&reads, &view, i, op, point->since, &say);
         } else {
             out->status = ASSENT_MALFORMED;
             kv_say(&say, "operation %u: not a read", i + 1);

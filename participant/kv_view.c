@@ -115,7 +115,7 @@ int kv_view_range(const struct kv_view *view, const struct kv_range *r,
             rc = read;
             break;
         }
-        if (cell.live)
+        if (cell.live || r->deleted)
             more = each(arg, &cell);
         if (order <= 0)
             write = overlay_next(write, r);

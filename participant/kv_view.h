@@ -20,6 +20,7 @@ struct kv_range {
     struct bytes key;
     struct bytes end;
     bool descending;
+    bool deleted; /* those that are not live, too */
 };
 int kv_view_range(const struct kv_view *view, const struct kv_range *range,
                   bool (*each)(void *arg, const struct kv_cell *cell), void *arg);

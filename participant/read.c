@@ -212,7 +212,7 @@ static struct read *read_new(struct participant *p, const struct event *e)
     r->token = ++p->read_token;
     r->from = e->from;
     r->request = m->request;
-    r->point = (struct read_point){m->level, READ_NEWEST};
+    r->point = (struct read_point){.level = m->level, .at = READ_NEWEST};
     r->ops = blob_ref(m->ops);
     r->timer.kind = TIMER_READ;
     r->timer.owner = r;

@@ -8,7 +8,9 @@
  * Of a client nothing is kept after the answer: the next request brings what the last answer said,
  * a position and a cursor. With a cursor of this start of this participant, the changes behind it
  * are told; else all that are kept and were committed after `since`. Where some of these may not be
- * kept any more the answer is BEHIND.
+ * kept any more, after a restart for one, the watch catches up: the way is the one to an answer,
+ * but what is read are all of its keys that the tables have as written after `since`. With none it
+ * is parked. If the tables do not know either, or these are too many, the answer is BEHIND.
  *
  * Invariants
  *   1. A parked watch has no untold change among those that are kept.
@@ -44,6 +46,7 @@ void watch_drop(struct participant *p, struct watch *w)
     p->watches_n--;
     if (w->claim != NULL)
         p->resource->release(p->resource->arg, w->claim);
+    blob_unref(w->asked);
     blob_unref(w->ops);
     free(w);
 }
@@ -60,7 +63,8 @@ static void refuse(struct participant *p, struct watch *w, assent_status status,
 static void refuse_behind(struct participant *p, struct watch *w)
 {
     refuse(p, w, ASSENT_BEHIND,
-           blob_new(bytes_of_text("changes after that timestamp are not kept any more")));
+           blob_new(bytes_of_text("changes after that timestamp are not kept any more, or too "
+                                  "many to look for")));
 }
 
 static void answer(struct participant *p, struct watch *w, struct blob *results)
@@ -157,24 +161,54 @@ static void answer_when_durable(struct participant *p, struct watch *w)
     } else if (w->ops == NULL) {
         answer(p, w, NULL);
     } else {
-        struct read_point newest = {READ_EVENTUAL, READ_NEWEST};
+        struct read_point point = {
+            .level = READ_EVENTUAL, .at = READ_NEWEST, .since = w->catches_up ? w->since : 0};
         w->state = WATCH_READING;
-        effect_read(p->effects, w->token, &newest, blob_ref(w->ops));
+        effect_read(p->effects, w->token, &point, blob_ref(w->ops));
     }
+}
+
+/* Of what these operations read, which has all changes up to the number. Takes the reference. */
+static void answer_by(struct participant *p, struct watch *w, struct blob *ops, uint64_t upto)
+{
+    bool whole = upto == changes_last(p->changes);
+    timer_clear(&p->timers, &w->timer);
+    blob_unref(w->ops);
+    w->ops = ops;
+    w->sequence = upto;
+    w->resolved = resolve(p, w);
+    w->position = whole && w->resolved > w->since ? w->resolved : w->since;
+    answer_when_durable(p, w);
 }
 
 static void answer_with(struct participant *p, struct watch *w, const struct changed *changed)
 {
-    bool whole = changed->upto == changes_last(p->changes);
-    timer_clear(&p->timers, &w->timer);
-    blob_unref(w->ops);
-    w->ops =
+    struct blob *ops =
         changed->n == 0 ? NULL : p->resource->reads_of(p->resource->arg, changed->key, changed->n);
+    w->catches_up = false;
     w->keys = changed->n;
-    w->sequence = changed->upto;
-    w->resolved = resolve(p, w);
-    w->position = whole && w->resolved > w->since ? w->resolved : w->since;
-    answer_when_durable(p, w);
+    answer_by(p, w, ops, changed->upto);
+}
+
+/* What is applied after this is read as well, or told from memory after it. */
+static void catch_up(struct participant *p, struct watch *w)
+{
+    w->catches_up = true;
+    answer_by(p, w, blob_ref(w->asked), changes_last(p->changes));
+}
+
+/* For what comes after the change `after`, all of which is kept. */
+static void park(struct participant *p, struct watch *w)
+{
+    struct changed changed;
+    look(p, w, &changed);
+    if (changed.n > 0) {
+        answer_with(p, w, &changed);
+        return;
+    }
+    w->state = WATCH_PARKED;
+    w->after = changed.upto;
+    timer_set(&p->timers, &w->timer, w->until_us);
 }
 
 void watch_ceiling_durable(struct participant *p)
@@ -183,6 +217,16 @@ void watch_ceiling_durable(struct participant *p)
     TAILQ_FOREACH_SAFE (w, &p->watches, link, next)
         if (w->state == WATCH_CEILING)
             answer_when_durable(p, w);
+}
+
+/* Nothing had changed up to the change `sequence`. */
+static void caught_up(struct participant *p, struct watch *w)
+{
+    w->after = w->sequence;
+    if (w->after < changes_dropped(p->changes))
+        catch_up(p, w);
+    else
+        park(p, w);
 }
 
 void watch_read_done(struct participant *p, const struct event_read_done *d)
@@ -194,7 +238,11 @@ void watch_read_done(struct participant *p, const struct event_read_done *d)
             break;
     if (w == NULL)
         return;
-    if (d->status == ASSENT_OK) {
+    if (w->catches_up && d->status == ASSENT_OK && d->results == NULL) {
+        caught_up(p, w);
+    } else if (w->catches_up && (d->status == ASSENT_PRUNED || d->status == ASSENT_TOO_LARGE)) {
+        refuse_behind(p, w);
+    } else if (d->status == ASSENT_OK) {
         answer(p, w, blob_ref(d->results));
     } else if (d->status == ASSENT_TOO_LARGE && w->after < changes_dropped(p->changes)) {
         refuse_behind(p, w);
@@ -235,7 +283,7 @@ void watch_wake(struct participant *p)
         if (w->state != WATCH_PARKED)
             continue;
         if (w->after < changes_dropped(p->changes)) {
-            refuse_behind(p, w);
+            catch_up(p, w);
             continue;
         }
         look(p, w, &changed);
@@ -295,6 +343,7 @@ static struct watch *watch_new(struct participant *p, const struct event *e)
     w->token = ++p->read_token;
     w->from = e->from;
     w->request = m->request;
+    w->asked = blob_ref(m->ops);
     w->since = m->since;
     w->keys_max = WATCH_KEYS_MAX;
     w->timer.kind = TIMER_WATCH;
@@ -348,18 +397,12 @@ void watch_message(struct participant *p, const struct event *e)
         answer_with(p, w, &changed);
         return;
     }
-    if (!begin(p, w, &m->cursor)) {
-        refuse_behind(p, w);
-        return;
-    }
-    look(p, w, &changed);
-    if (changed.n > 0) {
-        answer_with(p, w, &changed);
-        return;
-    }
     uint64_t wait = m->timeout_ms < WATCH_TIMEOUT_MS_MAX ? m->timeout_ms : WATCH_TIMEOUT_MS_MAX;
-    w->after = changed.upto;
-    timer_set(&p->timers, &w->timer, p->now_us + wait * 1000);
+    w->until_us = p->now_us + wait * 1000;
+    if (begin(p, w, &m->cursor))
+        park(p, w);
+    else
+        catch_up(p, w);
 }
 
 void watch_timer(struct participant *p, struct watch *w)

@@ -46,6 +46,19 @@ assent_status store_file_paths(struct store_paths *p, const char *dir, char *why
     return ASSENT_OK;
 }
 
+bool store_file_served(const struct disk *disk, const char *dir)
+{
+    struct store_paths paths;
+    struct disk_file *tail;
+    char why[512];
+    if (store_file_paths(&paths, dir, why, sizeof why) != ASSENT_OK ||
+        disk->open(disk->arg, paths.tail, DISK_READ, &tail) != 0)
+        return false;
+    int error = disk->lock(disk->arg, tail);
+    disk->close(disk->arg, tail);
+    return error == EWOULDBLOCK;
+}
+
 assent_status store_file_survey(const struct disk *disk, const struct store_paths *p, char *why,
                                 size_t why_size)
 {

@@ -25,6 +25,8 @@ __attribute__((format(printf, 4, 5))) assent_status
 store_file_refuse(assent_status status, char *why, size_t why_size, const char *format, ...);
 
 assent_status store_file_paths(struct store_paths *p, const char *dir, char *why, size_t why_size);
+/* Whether a process has the directory open now. False as well if that cannot be found out. */
+bool store_file_served(const struct disk *disk, const char *dir);
 /* For open: the directory has a database and a tail. */
 assent_status store_file_survey(const struct disk *disk, const struct store_paths *p, char *why,
                                 size_t why_size);

@@ -176,8 +176,9 @@ ASSENT_API assent_status assent_txn_entry(const assent_txn *t, size_t index, ass
 
 /* Calls build() on a fresh transaction and commits it, again under a new id with its priority kept
  * while the status is retryable, with randomised back-off, for at most timeout_ms (0: the handle's)
- * in all. What build() reads with assent_txn_get() and assent_txn_scan() the commit checks; a
- * status other than ASSENT_OK from it ends the run. */
+ * in all. What build() reads with assent_txn_get() and assent_txn_scan() the commit checks. A
+ * status other than ASSENT_OK from it ends the run, but for ASSENT_PRUNED after a read: as from the
+ * commit, the next attempt has a new snapshot, unless assent_txn_read_at() chose it. */
 typedef assent_status (*assent_build)(assent_txn *t, void *arg);
 ASSENT_API assent_status assent_run(assent *db, assent_build build, void *arg, uint32_t timeout_ms,
                                     assent_commit_info *info);

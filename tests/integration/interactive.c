@@ -398,30 +398,91 @@ static void past_snapshots(void)
     assent_txn_free(t);
 }
 
-/* With a retention time of two seconds. */
-static void expired_snapshot(void)
+/* The next two are with a retention time of two seconds. */
+
+/* "dc1/gone" was written after the reader's snapshot. */
+static void wait_until_pruned(assent_txn *reader)
 {
     assent_list *list;
-    set("dc1/expired", "1");
-    set("dc1/gone", "1");
-    assent_txn *reader = assent_txn_new(db), *writer = assent_txn_new(db);
-    REQUIRE(sees(reader, "dc1/expired", "1"));
-    REQUIRE(sees(writer, "dc1/expired", "1"));
-    put(writer, "dc1/expired", "2");
     assent_status status = ASSENT_OK;
-    set("dc1/gone", "2");
     for (int i = 0; i < 600 && status != ASSENT_PRUNED; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
         status = assent_txn_get(reader, "dc1/gone", 8, &list);
         assent_list_free(list);
     }
     REQUIRE(status == ASSENT_PRUNED);
+}
+
+static void expired_snapshot(void)
+{
+    set("dc1/expired", "1");
+    set("dc1/gone", "1");
+    assent_txn *reader = assent_txn_new(db), *writer = assent_txn_new(db);
+    REQUIRE(sees(reader, "dc1/expired", "1"));
+    REQUIRE(sees(writer, "dc1/expired", "1"));
+    put(writer, "dc1/expired", "2");
+    set("dc1/gone", "2");
+    wait_until_pruned(reader);
     REQUIRE(strstr(assent_error(), "retention") != NULL);
     EXPECT(ASSENT_PRUNED, assent_commit(writer, NULL));
     REQUIRE(strstr(assent_error(), "build it again") != NULL);
     assent_txn_free(writer);
     assent_txn_free(reader);
     REQUIRE(is_now("dc1/expired", "1")); /* and nothing was held */
+}
+
+/* Until what is a snapshot now is no longer kept. */
+static void outlive_snapshots(void)
+{
+    assent_txn *reader = assent_txn_new(db);
+    REQUIRE(sees(reader, "dc1/slow", "1"));
+    set("dc1/gone", "2");
+    wait_until_pruned(reader);
+    assent_txn_free(reader);
+}
+
+static assent_status look(assent_txn *t, const char *key)
+{
+    assent_list *list;
+    assent_status status = assent_txn_get(t, key, strlen(key), &list);
+    assent_list_free(list);
+    return status;
+}
+
+struct slow_build {
+    assent_ts at; /* 0: the first read chooses the snapshot */
+    int attempts;
+};
+
+/* The first attempt is too slow for its second read, the second for its commit. */
+static assent_status build_slowly(assent_txn *t, void *arg)
+{
+    struct slow_build *b = arg;
+    if (b->at != 0)
+        OK(assent_txn_read_at(t, b->at));
+    assent_status status = look(t, "dc1/slow");
+    b->attempts++;
+    if (status == ASSENT_OK && b->attempts == 1)
+        outlive_snapshots();
+    if (status == ASSENT_OK)
+        status = look(t, "dc1/gone");
+    if (status == ASSENT_OK && b->attempts == 2)
+        outlive_snapshots();
+    if (status == ASSENT_OK)
+        put(t, "dc1/slow", "done");
+    return status;
+}
+
+static void run_retries_pruned_snapshots(void)
+{
+    struct slow_build slow = {0}, past = {.at = assent_now(db)};
+    set("dc1/slow", "1");
+    set("dc1/gone", "1");
+    OK(assent_run(db, build_slowly, &slow, 180000, NULL));
+    REQUIRE(slow.attempts == 3);
+    REQUIRE(is_now("dc1/slow", "done"));
+    EXPECT(ASSENT_PRUNED, assent_run(db, build_slowly, &past, 180000, NULL));
+    REQUIRE(past.attempts == 1); /* another one would read the same past */
 }
 
 /* ---- many at once ---- */
@@ -653,6 +714,7 @@ static const struct test {
     {"only_reading_sends_nothing", only_reading_sends_nothing},
     {"past_snapshots", past_snapshots},
     {"expired_snapshot", expired_snapshot},
+    {"run_retries_pruned_snapshots", run_retries_pruned_snapshots},
     {"callbacks", callbacks},
     {"clocks_apart", clocks_apart},
     {"run_retries_changed_reads", run_retries_changed_reads},

@@ -37,7 +37,7 @@ verdict() {
 check() {
     local name=$1 status=$2 out=$3 err=$4 got good=0
     shift 4
-    "$bin/assent" "$@" >"$work/out" 2>"$work/err"
+    timeout 120 "$bin/assent" "$@" >"$work/out" 2>"$work/err" # what should end may not
     got=$?
     [ "$got" = "$status" ] || good=1
     if [ -z "$out" ]; then [ -s out ] && good=1; else grep -qE -- "$out" out || good=1; fi
@@ -160,6 +160,7 @@ check 'up refuses a node that is not listed' 64 '' "no node 'dc9-p'" up c --only
 
 start_up
 soon 'up says when all nodes are ready' grep -q 'ready: 6 nodes' up.log
+check 'up of a cluster that runs already starts nothing' 64 '' 'c: the cluster is already running: .*Ctrl-C' up c
 verdict 'lines of the logs carry the names of the nodes, aligned' \
     "$(grep -q '^dc2-p | .*daemon.listening' up.log && grep -q '^up    | ready' up.log; echo $?)" \
     "$(head -5 up.log)"
@@ -310,6 +311,7 @@ check 'a replica less: reads go on' 0 '^one$' '' get after
 check 'its own copy is unreachable' 69 '' 'dc3-p' get after --at dc3 --timeout 500ms
 check 'writes to all replicas are not possible, and say so' 69 '' 'dc3-p' put after two --timeout 1s
 check 'writes elsewhere are' 0 '^committed' '' put dc1/after two
+check 'up of all its nodes says which of them run' 64 '' 'c: already running: dc2-c, dc3-c, dc1-p, dc2-p: .*--only' up c
 first_up=$up_pid
 start_up --only dc3-p --only dc1-c
 soon 'up --only starts them again' grep -q 'ready: 2 nodes' up.log
@@ -322,6 +324,12 @@ for node in dc2-c dc3-c; do kill -STOP "$(pids_of $node)"; done
 check 'without a quorum the outcome is unknown' 2 '"status":"unknown"' 'UNKNOWN' \
     put doubt yes --timeout 1500ms -o json
 txid=$(grep -oE '"txid":"[0-9a-f-]+"' out | cut -d'"' -f4)
+check 'a session read does not wait for it' 1 '"found":false' 'no such key' \
+    get doubt --token "$token" --timeout 1s -o json
+check 'a strong read does, with a token too' 69 '' 'READ_TIMED_OUT' \
+    get doubt --level strong --token "$token" --timeout 500ms
+check 'wherever the token stands' 69 '' 'READ_TIMED_OUT' \
+    get doubt --token "$token" --level strong --timeout 500ms
 for node in dc2-c dc3-c; do kill -CONT "$(pids_of $node)"; done
 decided() { "$bin/assent" outcome "$txid" --timeout 2s >out2 2>&1; [ $? -lt 2 ]; }
 soon 'with it, it is decided' decided

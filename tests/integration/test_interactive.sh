@@ -43,6 +43,7 @@ report $? 'a cluster that forgets after two seconds'
 start_all
 report $? 'it starts'
 that 'a snapshot that is no longer kept says so, to reads and commits' expired_snapshot
+that 'assent_run begins again with a new one, unless the program chose it' run_retries_pruned_snapshots
 
 stop_all
 report $? 'every node stops cleanly'

@@ -114,6 +114,7 @@ gives 'a transaction that the script does not end is rolled back' 64 '' \
 gives 'so is one that an error ends' 64 '' 'assent: line 2: put: too few words: write put KEY VALUE' 'begin; put k 3\nput k\ncommit'
 gives 'and what it wrote is not there' 0 'k = 2' '' 'get k'
 gives 'quit ends it' 0 'k = 2' '' 'get k\nquit\nfrob'
+gives 'so does exit' 0 'k = 2' '' 'get k\nexit\nfrob'
 gives 'a last line without its end is a line' 64 '' "assent: line 2: 'x' is no command: 'help' lists them" '\nx'
 head -c 5000000 /dev/zero | tr '\0' x | "$ASSENT" shell --client app >"$WORK/out" 2>"$WORK/err"
 is 'a line without an end is refused' "$?|$(cat "$WORK/err")" '66|assent: line 1: the line is too long for any command: split it'

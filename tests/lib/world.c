@@ -549,6 +549,8 @@ static bool store_one(struct world *w, struct node *n)
         e.kind = EVENT_READ_DONE;
         e.read_done.token = effect->token;
         e.read_done.results = effect->ops;
+        if (effect->point.since != 0) /* these tables know only what is */
+            e.read_done = (struct event_read_done){.token = effect->token, .status = ASSENT_PRUNED};
     } else {
         e.stored = (struct event_stored){
             .kind = effect->record.kind, .txid = effect->record.txid, .ballot = effect->ballot};

@@ -243,7 +243,7 @@ static inline void rig_delete(struct rig *r, hlc_ts ts, const char *key)
     rig_write(r, ts, &op, 1);
 }
 
-static const struct read_point newest = {READ_STRONG, READ_NEWEST};
+static const struct read_point newest = {.level = READ_STRONG, .at = READ_NEWEST};
 
 /* The caller frees `out`, which is empty unless the status is ASSENT_OK. */
 static inline assent_status rig_read_at(struct rig *r, const struct read_point *point,

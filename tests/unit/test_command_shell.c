@@ -262,6 +262,8 @@ static void commands_levels_and_their_kind_are_completed(void **state)
     assert_completes("session ", "show import");
     assert_completes("rollback ", "to");
     assert_completes("begin s", "strict");
+    assert_completes("q", "quit");
+    assert_completes("ex", "exists explain exit");
     assert_completes("x", "");
     assert_completes("get ", "");
     assert_completes("level bounded ", "");

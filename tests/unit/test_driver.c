@@ -107,7 +107,7 @@ static void a_broken_invariant_reaches_the_host_in_its_words(void **state)
 static void read_keys(const struct event *e, struct effects *effects)
 {
     (void)e;
-    effect_read(effects, 9, &(struct read_point){READ_STRONG, READ_NEWEST},
+    effect_read(effects, 9, &(struct read_point){.level = READ_STRONG, .at = READ_NEWEST},
                 blob_new(bytes_of_text("ops")));
 }
 

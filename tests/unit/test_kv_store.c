@@ -725,7 +725,7 @@ static void the_views_show_the_log_and_the_tables_as_text(void **state)
 /* What a key is at a timestamp: its value, "-" for none. */
 static void expect_at(hlc_ts ts, const char *key, const char *value)
 {
-    struct read_point point = {READ_SNAPSHOT, ts};
+    struct read_point point = {.level = READ_SNAPSHOT, .at = ts};
     struct op op = op_of(OP_READ_KEY, key);
     struct results results;
     assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_OK);
@@ -738,7 +738,7 @@ static void expect_at(hlc_ts ts, const char *key, const char *value)
 
 static void expect_pruned(hlc_ts ts)
 {
-    struct read_point point = {READ_SNAPSHOT, ts};
+    struct read_point point = {.level = READ_SNAPSHOT, .at = ts};
     struct op op = op_of(OP_READ_KEY, "a");
     struct results results;
     assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_PRUNED);
@@ -941,7 +941,7 @@ static void a_range_of_a_timestamp_goes_both_ways(void **state)
     do {
         for (uint32_t limit = 0; limit < 3; limit += 2)
             for (int down = 0; down < 2; down++) {
-                struct read_point point = {READ_SNAPSHOT, TS(25)};
+                struct read_point point = {.level = READ_SNAPSHOT, .at = TS(25)};
                 struct op op = op_range(OP_READ_RANGE, "a", down ? "" : "f");
                 struct results results;
                 char text[64] = "";
@@ -994,6 +994,87 @@ static void an_old_version_goes_when_its_successor_is_below_the_watermark(void *
     assert_string_equal(query("SELECT key, value FROM kv_old"), "b|1\n");
 }
 
+/* ---- what changed since ---- */
+
+/* "key=value", "key-" if it was deleted, of [key, end) or of the key; "" if there is no result. */
+static void expect_changed(hlc_ts since, const char *key, const char *end, const char *expected)
+{
+    struct read_point point = {.level = READ_EVENTUAL, .at = READ_NEWEST, .since = since};
+    struct op op = end == NULL ? op_of(OP_READ_KEY, key) : op_range(OP_READ_RANGE, key, end);
+    struct results results;
+    char text[256] = "";
+    assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), ASSENT_OK);
+    for (uint32_t i = 0; i < results.n; i++) {
+        const struct result *at = &results.result[i];
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, "%s%.*s%s%.*s", i == 0 ? "" : " ", (int)at->key.len,
+                 (const char *)at->key.data, at->found ? "=" : "-", (int)at->value.len,
+                 (const char *)at->value.data);
+    }
+    assert_string_equal(text, expected);
+    results_free(&results);
+}
+
+static void expect_changes_unknown(hlc_ts since, const char *key, assent_status status)
+{
+    struct read_point point = {.level = READ_EVENTUAL, .at = READ_NEWEST, .since = since};
+    struct op op = op_range(OP_READ_RANGE, key, "");
+    struct results results;
+    assert_int_equal(rig_read_at(&rig, &point, &op, 1, &results), status);
+}
+
+static void look_at_changes(void)
+{
+    expect_changed(TS(5), "a", "c", "a- b=2");
+    expect_changed(TS(10), "a", "c", "a- b=2");
+    expect_changed(TS(20), "a", "c", "a-");
+    expect_changed(TS(30), "a", "c", "");
+    expect_changed(TS(29), "a", NULL, "a-");
+    expect_changed(TS(30), "a", NULL, "");
+    expect_changed(TS(10), "b", NULL, "b=2");
+    expect_changed(TS(1), "never", NULL, "");
+    expect_changed(TS(5), "n", "o", "n=3");
+    expect_changed(TS(40), "n", "o", "");
+}
+
+static void what_changed_since_is_found_at_every_stage(void **state)
+{
+    (void)state;
+    struct op add[] = {op_add("n", 1), op_add("n", 2)};
+    struct txid late = rig_txid(&rig, 1);
+    assert_int_equal(rig_prepare(&rig, &late, TS(31), &add[1], 1), ASSENT_OK);
+    rig_put(&rig, TS(10), "a", "1");
+    rig_put(&rig, TS(10), "b", "1");
+    rig_put(&rig, TS(20), "b", "2");
+    rig_delete(&rig, TS(30), "a");
+    rig_write(&rig, TS(40), &add[0], 1);
+    rig_commit(&rig, &late, TS(35));
+    at_every_stage(look_at_changes);
+    rig_sql(&rig, "DELETE FROM kv WHERE value IS NULL; UPDATE kv_prune SET point = 30 << 16");
+    rig_restart(&rig);
+    expect_changes_unknown(TS(30) - 1, "a", ASSENT_PRUNED);
+    expect_changed(TS(30), "a", "c", "");
+}
+
+static void too_many_changes_are_not_told_in_part(void **state)
+{
+    (void)state;
+    char key[8];
+    for (uint32_t i = 0; i <= WATCH_KEYS_MAX; i++) {
+        snprintf(key, sizeof key, "k%03u", i);
+        rig_put(&rig, TS(10), key, "1");
+    }
+    expect_changes_unknown(TS(5), "k", ASSENT_TOO_LARGE);
+    expect_changed(TS(10), "k", "", "");
+    rig_apply(&rig, rig.n, true);
+    rig_sql(&rig, "WITH RECURSIVE n (i) AS (SELECT 1 UNION SELECT i + 1 FROM n WHERE i < 10000)"
+                  " INSERT INTO kv SELECT CAST(printf('r%d', i) AS BLOB), value, ts, txid, applies,"
+                  " versions, old, skips FROM n, kv WHERE key = CAST('k000' AS BLOB)");
+    expect_changed(TS(10), "r", "", "");
+    rig_put(&rig, TS(20), "s", "1");
+    expect_changes_unknown(TS(10), "r", ASSENT_TOO_LARGE);
+}
+
 /* The deletion may be forgotten before the versions that it ended. */
 static void a_version_that_outlives_its_deletion_does_not_come_back(void **state)
 {
@@ -1014,8 +1095,9 @@ static void a_version_that_outlives_its_deletion_does_not_come_back(void **state
 static void what_is_pending_may_not_belong_to_a_snapshot(void **state)
 {
     (void)state;
-    struct read_point early = {READ_SNAPSHOT, TS(9)}, late = {READ_SNAPSHOT, TS(10)};
-    struct read_point eventual = {READ_EVENTUAL, READ_NEWEST};
+    struct read_point early = {.level = READ_SNAPSHOT, .at = TS(9)},
+                      late = {.level = READ_SNAPSHOT, .at = TS(10)};
+    struct read_point eventual = {.level = READ_EVENTUAL, .at = READ_NEWEST};
     struct op put = op_put("a", "1"), get = op_of(OP_READ_KEY, "a");
     struct op range = op_range(OP_READ_RANGE, "a", "");
     struct txid txid = rig_txid(&rig, 1);
@@ -1178,6 +1260,8 @@ int main(void)
         KV_TEST(a_version_far_back_is_found_in_few_steps),
         KV_TEST(a_range_of_a_timestamp_goes_both_ways),
         KV_TEST(an_old_version_goes_when_its_successor_is_below_the_watermark),
+        KV_TEST(what_changed_since_is_found_at_every_stage),
+        KV_TEST(too_many_changes_are_not_told_in_part),
         KV_TEST(a_version_that_outlives_its_deletion_does_not_come_back),
         KV_TEST(what_is_pending_may_not_belong_to_a_snapshot),
         KV_TEST(a_prune_point_reached_in_a_rolled_back_apply_is_written_by_the_next),

@@ -98,7 +98,7 @@ static bool ask_reads(void)
 /* What is only in the old versions by now: before a deletion, and between two of them. */
 static bool ask_old_reads(void)
 {
-    static const struct read_point before = {READ_SNAPSHOT, TS(2500)};
+    static const struct read_point before = {.level = READ_SNAPSHOT, .at = TS(2500)};
     struct op op[] = {op_of(OP_READ_KEY, "a"), op_range(OP_READ_RANGE, "a", "c")};
     struct results results;
     assent_status status = rig_read_at(&rig, &before, op, 2, &results);

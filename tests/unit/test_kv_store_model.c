@@ -428,7 +428,7 @@ static bool settled_at(const struct model *m, hlc_ts at)
 /* All keys at a random timestamp, in one range of either direction, or by one read each. */
 static void compare_snapshot(struct model *m)
 {
-    struct read_point point = {READ_SNAPSHOT, below(m, m->clock + 2)};
+    struct read_point point = {.level = READ_SNAPSHOT, .at = below(m, m->clock + 2)};
     struct op ops[KEYS_MAX];
     struct results results;
     bool range = below(m, 2) == 0, down = range && below(m, 2) == 0;

@@ -1,6 +1,7 @@
 /* runtime/log_store: what is damaged, foreign or half-made is refused, with the right sentence. */
 #include "tests/unit/log_store_fixture.h"
 
+#include "runtime/store_file.h"
 #include "runtime/store_meta.h"
 #include "runtime/store_tail.h"
 
@@ -491,6 +492,12 @@ static void a_directory_is_served_by_one_process_only(void **state)
     assert_non_null(strstr(f->why, "locked"));
     assert_non_null(strstr(f->why, f->dir));
     commit_rows(f, 1, 2);
+    assert_int_equal(open_in(f, f->dir), ASSENT_OK);
+    assert_true(store_file_served(&disk_posix, f->dir));
+    log_store_close(f->store);
+    f->store = NULL;
+    assert_false(store_file_served(&disk_posix, f->dir));
+    assert_false(store_file_served(&disk_posix, "/nowhere"));
     assert_int_equal(open_in(f, f->dir), ASSENT_OK);
 }
 

@@ -22,6 +22,7 @@ struct claim {
     TAILQ_ENTRY(claim) link;
     void *owner;
     bool writes;
+    struct txid txid; /* if it does */
     char keys[27];
 };
 
@@ -36,7 +37,9 @@ static struct {
     size_t room; /* keys that one answer has room for */
     /* the disk */
     hlc_ts ceiling;
-    bool stalls; /* nothing becomes durable */
+    hlc_ts written[26]; /* when each key was last */
+    bool forgets;       /* what was written when */
+    bool stalls;        /* nothing becomes durable */
     uint64_t reads;
 } r;
 
@@ -56,9 +59,9 @@ static enum claim_state claim(void *arg, const struct tx_head *head, const struc
                               void *owner, struct claim **out, struct refusal *refusal)
 {
     (void)arg;
-    (void)head;
     (void)refusal;
     *out = claim_new(m->ops, owner, true);
+    (*out)->txid = head->txid;
     return CLAIM_HELD;
 }
 
@@ -214,15 +217,43 @@ static void home_sends(struct msg *m)
     msg_unref(m);
 }
 
+/* Those of the keys that were written after `since`. */
+static struct blob *written_since(struct bytes keys, hlc_ts since)
+{
+    char out[27];
+    size_t n = 0;
+    for (size_t i = 0; i < keys.len; i++)
+        if (r.written[keys.data[i] - 'a'] > since)
+            out[n++] = (char)keys.data[i];
+    return n == 0 ? NULL : blob_new(bytes_of(out, n));
+}
+
 static void read_now(const struct effect *effect)
 {
     struct event e = {.kind = EVENT_READ_DONE, .read_done = {.token = effect->token}};
+    hlc_ts since = effect->point.since;
+    struct blob *results =
+        since == 0 ? blob_ref(effect->ops) : written_since(blob_bytes(effect->ops), since);
     r.reads++;
-    if (effect->ops->len > r.room)
+    if (since != 0 && r.forgets)
+        e.read_done.status = ASSENT_PRUNED;
+    else if (results != NULL && results->len > r.room)
         e.read_done.status = ASSENT_TOO_LARGE;
     else
-        e.read_done.results = effect->ops;
+        e.read_done.results = results;
     step(&e);
+    blob_unref(results);
+}
+
+static void note_written(const struct record *record)
+{
+    const struct claim *c;
+    if (record->kind != RECORD_COMMITTED && record->kind != RECORD_APPLIED)
+        return;
+    TAILQ_FOREACH (c, &r.claims, link)
+        for (const char *key = c->keys; txid_equal(&c->txid, &record->txid) && *key != '\0'; key++)
+            if (r.written[*key - 'a'] < record->ts)
+                r.written[*key - 'a'] = record->ts;
 }
 
 /* Storage does all that it was asked to, and `each` sees what is sent to clients. */
@@ -241,6 +272,7 @@ static void settle(void (*each)(const struct msg *m, uint64_t conn))
         if (stores && effect->record.kind == RECORD_CEILING)
             r.ceiling = effect->record.ts;
         if (stores) {
+            note_written(&effect->record);
             struct event e = {.kind = EVENT_STORED,
                               .stored = {.kind = effect->record.kind, .txid = effect->record.txid}};
             step(&e);
@@ -501,14 +533,90 @@ static void an_abort_is_not_told(void **state)
     assert_null(last);
 }
 
+static void restart(void)
+{
+    participant_free(r.p);
+    create();
+    start();
+}
+
+static void after_a_restart_a_watch_is_told_what_the_tables_know(void **state)
+{
+    (void)state;
+    begin();
+    hlc_ts since = commit(1, "x");
+    commit(2, "b");
+    struct tx_head head = head_of(3, false);
+    const struct msg_watch_result *m;
+    restart();
+    prepare(&head, "a");
+    settle(NULL);
+    m = ask("abc", since, nowhere);
+    assert_answer(m, ASSENT_OK, "b");
+    assert_true(m->ts > since && m->ts < found(&head).prepare_ts);
+    assert_int_equal(m->cursor.incarnation, r.incarnation);
+    assert_ptr_equal(ask("abc", m->ts, m->cursor), &none);
+    decide(&head, found(&head).prepare_ts);
+    settle(keep);
+    assert_answer(told(), ASSENT_OK, "a");
+}
+
+static void after_a_restart_a_watch_of_what_did_not_change_waits(void **state)
+{
+    (void)state;
+    begin();
+    hlc_ts since = commit(1, "x");
+    commit(2, "b");
+    restart();
+    assert_ptr_equal(ask("ac", since, nowhere), &none);
+    wait_ms(500);
+    commit(3, "b");
+    assert_null(last);
+    struct tx_head head = head_of(4, true);
+    prepare(&head, "c");
+    settle(keep);
+    assert_answer(told(), ASSENT_OK, "c");
+}
+
+static void a_watch_that_catches_up_ends_at_its_time_too(void **state)
+{
+    (void)state;
+    begin();
+    hlc_ts since = commit(1, "x");
+    restart();
+    assert_ptr_equal(ask("a", since, nowhere), &none);
+    wait_ms(999);
+    settle(keep);
+    assert_null(last);
+    wait_ms(1);
+    settle(keep);
+    assert_answer(told(), ASSENT_OK, NULL);
+    assert_true(told()->ts > since);
+}
+
+/* Applied after the question to the tables and before their answer. */
+static void what_changes_while_a_watch_catches_up_is_told(void **state)
+{
+    (void)state;
+    begin();
+    hlc_ts since = commit(1, "x");
+    restart();
+    r.now_us += 5000000; /* beyond the clock ceiling, which is stored after the commit */
+    send_watch(CONN, "ac", since, nowhere);
+    struct tx_head head = head_of(2, true);
+    prepare(&head, "c");
+    settle(keep);
+    assert_answer(told(), ASSENT_OK, "c");
+    assert_true(told()->ts < found(&head).commit_ts);
+}
+
 static void who_begins_before_what_is_kept_is_behind(void **state)
 {
     (void)state;
     begin();
-    participant_free(r.p);
     r.changes_max = 2;
-    create();
-    start();
+    r.forgets = true;
+    restart();
     hlc_ts first = commit(1, "a"), second = commit(2, "b");
     commit(3, "a");
     assert_answer(ask("ab", first, nowhere), ASSENT_OK, "ab");
@@ -814,6 +922,10 @@ int main(void)
                                   end),
         cmocka_unit_test_teardown(the_position_stays_below_what_is_prepared, end),
         cmocka_unit_test_teardown(an_abort_is_not_told, end),
+        cmocka_unit_test_teardown(after_a_restart_a_watch_is_told_what_the_tables_know, end),
+        cmocka_unit_test_teardown(after_a_restart_a_watch_of_what_did_not_change_waits, end),
+        cmocka_unit_test_teardown(a_watch_that_catches_up_ends_at_its_time_too, end),
+        cmocka_unit_test_teardown(what_changes_while_a_watch_catches_up_is_told, end),
         cmocka_unit_test_teardown(who_begins_before_what_is_kept_is_behind, end),
         cmocka_unit_test_teardown(what_does_not_fit_is_cut_and_the_position_stays, end),
         cmocka_unit_test_teardown(an_answer_waits_until_its_position_is_durable, end),
