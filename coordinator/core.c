@@ -15,6 +15,7 @@
 #define MEMORY_WINDOW_MS     120000u /* finished transactions younger than this stay in memory */
 #define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
 #define EVICT_MAX            20000   /* looked at in one second */
+#define EVICT_EACH           2       /* looked at with every event: more than one brings */
 
 static const struct sm_state txn_states[] = {
     [TXN_KNOWN] = {"KNOWN", SM_TO(TXN_COLLECTING) | SM_TO(TXN_ASKING) | SM_TO(TXN_PROMISING) |
@@ -314,11 +315,11 @@ void coordinator_stop(struct coordinator *c)
 /* Drops finished transactions from memory, once their txids are old; their outcomes stay on the
  * disk until the watermark. Txids are judged by their own time: one from a clock that is ahead must
  * not make the disk be asked for every new one. */
-static void evict(struct coordinator *c)
+static void evict(struct coordinator *c, int most)
 {
     uint64_t window_ms =
         c->stats.in_memory > ACCEPTED_MAX ? MEMORY_WINDOW_MIN_MS : MEMORY_WINDOW_MS;
-    for (int i = 0; i < EVICT_MAX && !TAILQ_EMPTY(&c->finished); i++) {
+    for (int i = 0; i < most && !TAILQ_EMPTY(&c->finished); i++) {
         struct txn *t = TAILQ_FIRST(&c->finished);
         uint64_t ms = txid_ms(&t->head.txid);
         if (c->now_us - t->finished_us < window_ms * 1000)
@@ -571,7 +572,7 @@ static void on_timer(struct coordinator *c, struct timer *timer)
     switch ((enum core_timer)timer->kind) {
     case TIMER_SECOND:
         advance_watermark(c);
-        evict(c);
+        evict(c, EVICT_MAX);
         settle_ask_old(c);
         settle_overdue(c);
         timer_set(&c->timers, &c->second, c->now_us + SECOND_US);
@@ -627,6 +628,7 @@ void coordinator_step(struct coordinator *c, const struct event *e, struct effec
     struct timer *timer;
     while ((timer = timers_pop(&c->timers, c->now_us)) != NULL)
         on_timer(c, timer);
+    evict(c, EVICT_EACH);
     c->effects = NULL;
 }
 

@@ -15,6 +15,7 @@
 #define MEMORY_WINDOW_MS     120000u /* finished ones younger than this stay in memory */
 #define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
 #define EVICT_MAX            20000   /* looked at in one second */
+#define EVICT_EACH           2       /* looked at with every event: more than one brings */
 #define MEMORY_MAX           200000u /* in memory, before finished ones are dropped early */
 #define CEILING_TICKS        1024u
 
@@ -278,10 +279,10 @@ void participant_stop(struct participant *p)
 
 /* Drops finished transactions from memory, once their txids are old. An abort that only memory
  * knows is written down first: a late PREPARE with this incarnation's pin must still be refused. */
-static void evict(struct participant *p)
+static void evict(struct participant *p, int most)
 {
     uint64_t window_ms = p->stats.in_memory > MEMORY_MAX ? MEMORY_WINDOW_MIN_MS : MEMORY_WINDOW_MS;
-    for (int i = 0; i < EVICT_MAX && !TAILQ_EMPTY(&p->finished); i++) {
+    for (int i = 0; i < most && !TAILQ_EMPTY(&p->finished); i++) {
         struct branch *b = TAILQ_FIRST(&p->finished);
         uint64_t ms = txid_ms(&b->head.txid);
         if (p->now_us - b->finished_us < window_ms * 1000)
@@ -414,7 +415,7 @@ static void on_timer(struct participant *p, struct timer *timer)
     switch ((enum core_timer)timer->kind) {
     case TIMER_SECOND:
         advance_floor(p);
-        evict(p);
+        evict(p, EVICT_MAX);
         timer_set(&p->timers, &p->second, p->now_us + SECOND_US);
         break;
     case TIMER_BRANCH:
@@ -464,6 +465,7 @@ void participant_step(struct participant *p, const struct event *e, struct effec
     struct timer *timer;
     while ((timer = timers_pop(&p->timers, p->now_us)) != NULL)
         on_timer(p, timer);
+    evict(p, EVICT_EACH);
     p->effects = NULL;
 }
 

@@ -1198,6 +1198,26 @@ static void too_many_finished_transactions_leave_memory_early(void **state)
     assert_int_equal(stats().in_memory, 0);
 }
 
+/* Under load none of the steps of a second has all of it to drop. */
+static void every_event_takes_a_few_old_transactions_out_of_memory(void **state)
+{
+    struct event e = {.kind = EVENT_TICK};
+    (void)state;
+    create(3);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct txid t = id_at(BASE_MS - 200000, i);
+        assert_true(restore_finished(&t, committed(1000)));
+    }
+    start(3);
+    uint32_t left = stats().in_memory;
+    assert_in_range(left, 20, 40);
+    while (left > 0) {
+        step(&e);
+        left -= left < 2 ? left : 2;
+        assert_int_equal(stats().in_memory, left);
+    }
+}
+
 static void what_is_not_durable_yet_stays_in_memory(void **state)
 {
     (void)state;
@@ -1370,6 +1390,7 @@ int main(void)
         TEST(what_was_only_learnt_below_the_watermark_is_let_go),
         TEST(a_question_that_outlives_the_watermark_is_no_record_to_ask_about),
         TEST(too_many_finished_transactions_leave_memory_early),
+        TEST(every_event_takes_a_few_old_transactions_out_of_memory),
         TEST(what_is_not_durable_yet_stays_in_memory),
         TEST(what_the_disk_has_does_not_replace_what_memory_has),
         TEST(damaged_records_are_refused),

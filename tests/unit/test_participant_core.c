@@ -628,6 +628,26 @@ static void too_many_finished_transactions_leave_memory_early(void **state)
     assert_int_equal(stats().in_memory, most + 1 - 20000);
 }
 
+/* Under load none of the steps of a second has all of it to drop. */
+static void every_event_takes_a_few_old_transactions_out_of_memory(void **state)
+{
+    struct event e = {.kind = EVENT_TICK};
+    (void)state;
+    begin();
+    wait_us(SECOND / 2);
+    for (uint32_t i = 0; i < 5; i++) {
+        struct txid t = id_at(BASE_MS, i);
+        receive(HOME, decide_msg(&t, aborted(ASSENT_CONFLICT)));
+    }
+    wait_us(120 * SECOND + SECOND / 4);
+    assert_int_equal(stats().in_memory, 5);
+    for (uint32_t left = 5; left > 0;) {
+        step(&e);
+        left -= left < 2 ? left : 2;
+        assert_int_equal(stats().in_memory, left);
+    }
+}
+
 static void transactions_of_a_clock_that_is_ahead_stay_in_memory(void **state)
 {
     (void)state;
@@ -713,6 +733,7 @@ int main(void)
         TEST(over_the_bound_of_waiting_reads_a_read_is_refused),
         TEST(a_read_that_is_done_twice_is_answered_once),
         TEST(too_many_finished_transactions_leave_memory_early),
+        TEST(every_event_takes_a_few_old_transactions_out_of_memory),
         TEST(transactions_of_a_clock_that_is_ahead_stay_in_memory),
         TEST(an_answer_of_the_disk_that_nobody_waits_for_changes_nothing),
         TEST(damaged_records_are_refused),
