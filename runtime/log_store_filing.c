@@ -21,14 +21,6 @@ static bool gave_way(int rc)
     return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
 }
 
-/* All that is in the database is in its file, and the write-ahead log is empty. */
-static void note_filed(struct log_store *s)
-{
-    s->filed = s->logged;
-    s->behind = false;
-    s->unsynced = false;
-}
-
 int log_store_sync_wal(struct log_store *s)
 {
     sqlite3_file *wal = NULL;
@@ -50,19 +42,16 @@ assent_status log_store_sync(struct log_store *s)
     return ASSENT_STORAGE;
 }
 
-assent_status log_store_end_copy(struct log_store *s)
+/* What a reader or a full disk kept it from, the next checkpoint tries again. */
+static assent_status wait_for_copy(struct log_store *s)
 {
     int system = 0;
     if (!s->copying)
         return ASSENT_OK;
     int rc = store_checkpoint_wait(s->background, &system);
-    s->stats.syncs += 2;
     s->copying = false;
-    s->checkpoint_at = s->wal_frames + LOG_STORE_FRAMES_MAX;
-    if (rc == SQLITE_OK)
-        note_filed(s);
     if (rc == SQLITE_OK || gave_way(rc) || (rc & 0xff) == SQLITE_FULL)
-        return log_store_sync(s);
+        return ASSENT_OK;
     return log_store_failed_with(s, rc, system, "checkpoint");
 }
 
@@ -74,7 +63,7 @@ assent_status log_store_end_copy(struct log_store *s)
 assent_status log_store_checkpoint(struct log_store *s)
 {
     int frames = -1, done = -1;
-    if (log_store_end_copy(s) != ASSENT_OK)
+    if (wait_for_copy(s) != ASSENT_OK)
         return ASSENT_STORAGE;
     sqlite3_busy_timeout(s->db, 0);
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &done);
@@ -91,7 +80,7 @@ assent_status log_store_checkpoint(struct log_store *s)
     if (!s->behind)
         s->unsynced = false;
     if (rc == SQLITE_OK)
-        note_filed(s);
+        s->filed = s->logged;
     /* Whatever a reader held back is tried again when as much has come on top. */
     s->checkpoint_at = s->wal_frames + LOG_STORE_FRAMES_MAX;
     return ASSENT_OK;
@@ -103,6 +92,13 @@ static assent_status file_all(struct log_store *s)
 {
     assent_status status = log_store_checkpoint(s);
     return status == ASSENT_OK ? log_store_sync(s) : status;
+}
+
+assent_status log_store_end_copy(struct log_store *s)
+{
+    if (!s->copying)
+        return ASSENT_OK;
+    return s->in_batch ? wait_for_copy(s) : file_all(s);
 }
 
 assent_status log_store_file_older(struct log_store *s)

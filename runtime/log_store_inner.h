@@ -112,8 +112,7 @@ assent_status log_store_finish_apply(struct log_store *s);
 
 /* For sqlite3_wal_hook. */
 int log_store_note_frames(void *arg, sqlite3 *db, const char *name, int frames);
-/* Waits for the background. What a reader or a full disk kept it from, the next checkpoint tries
- * again; after a failed write or sync nothing is tried again. */
+/* Waits for the background, and empties the write-ahead log; in a batch, only waits. */
 assent_status log_store_end_copy(struct log_store *s);
 assent_status log_store_checkpoint(struct log_store *s);
 /* `status`, or ASSENT_STORAGE. */

@@ -7,10 +7,6 @@
 
 #include "common/bytes.h"
 
-/* How long it waits for those who read, to empty the write-ahead log: the storage thread's batches
- * take less. */
-#define READER_MS 100
-
 struct store_checkpoint {
     struct sqlite3 *db;
     pthread_t thread;
@@ -23,14 +19,11 @@ struct store_checkpoint {
     int system;
 };
 
-/* With the mutex held, which it gives back meanwhile. First what takes time, which lets everybody
- * read and write; then, with nothing left to copy, the end, for which SQLite holds them off. */
+/* With the mutex held, which it gives back meanwhile. It lets everybody read and write. */
 static void copy(struct store_checkpoint *c)
 {
     pthread_mutex_unlock(&c->mutex);
     int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     int system = sqlite3_system_errno(c->db);
     pthread_mutex_lock(&c->mutex);
     c->rc = rc;
@@ -73,8 +66,7 @@ struct store_checkpoint *store_checkpoint_start(const struct disk *disk,
     pthread_cond_init(&c->changed, NULL);
     /* The settings also make SQLite look into the file, before which it has no write-ahead log. */
     if (store_file_connect(disk, paths, &c->db, why, sizeof why) == ASSENT_OK &&
-        store_file_settings(paths, c->db, why, sizeof why) == ASSENT_OK &&
-        sqlite3_busy_timeout(c->db, READER_MS) == SQLITE_OK && start_thread(c))
+        store_file_settings(paths, c->db, why, sizeof why) == ASSENT_OK && start_thread(c))
         return c;
     sqlite3_close_v2(c->db);
     pthread_cond_destroy(&c->changed);

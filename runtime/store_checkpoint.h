@@ -1,6 +1,8 @@
-/* Moves SQLite's write-ahead log into the database file and empties it, on a thread and a
- * connection of its own, at the storage thread's word. Meanwhile that goes on with batches, and
- * reads; it does not write to the database. */
+/* Copies SQLite's write-ahead log into the database file, on a thread and a connection of its own,
+ * at the storage thread's word. Meanwhile that goes on with batches, and reads; it does not write
+ * to the database. To empty the write-ahead log is left to it: where another connection does so,
+ * SQLite forgets the pages that the storage thread's has in memory, and a batch that has read
+ * already can no longer write. */
 #ifndef RUNTIME_STORE_CHECKPOINT_H
 #define RUNTIME_STORE_CHECKPOINT_H
 
@@ -15,8 +17,8 @@ struct store_checkpoint *store_checkpoint_start(const struct disk *disk,
 /* Begins to copy what the write-ahead log has now. Not while it is copying. */
 void store_checkpoint_copy(struct store_checkpoint *c);
 bool store_checkpoint_copying(struct store_checkpoint *c);
-/* Waits until it is not copying. SQLITE_OK: the file has everything, and the write-ahead log is
- * empty. Otherwise a SQLite result code, and *system is the errno behind it. */
+/* Waits until it is not copying. SQLITE_OK: the file has, durably, all that no reader stood in the
+ * way of. Otherwise a SQLite result code, and *system is the errno behind it. */
 int store_checkpoint_wait(struct store_checkpoint *c, int *system);
 /* Waits, and ends the thread. NULL is fine. */
 void store_checkpoint_stop(struct store_checkpoint *c);

@@ -652,6 +652,30 @@ static size_t wal_bytes(struct fixture *f)
     return len;
 }
 
+static int pages_read(struct fixture *f)
+{
+    int pages = 0, highest;
+    sqlite3 *db = log_store_db(f->store);
+    assert_true(query(db, "SELECT sum(length(body)) FROM seen") > 0);
+    assert_int_equal(sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &pages, &highest, 1),
+                     SQLITE_OK);
+    return pages;
+}
+
+static void a_checkpoint_in_the_background_leaves_in_memory_what_was_read(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t turn = TEST_TAIL_HALF / (2 * STORE_TAIL_BLOCK);
+    create_and_open(f);
+    log_store_background(f->store);
+    commit_and_apply(f, 1, turn + turn / 2 + 10);
+    pages_read(f);
+    copy_in_background(f);
+    wait_for_background(f);
+    assert_int_equal(wal_bytes(f), 0);
+    assert_int_equal(pages_read(f), 0);
+}
+
 /* With batches meanwhile, and with a reader that keeps it from the end. */
 static void in_the_background_the_database_gets_what_the_tail_soon_forgets(void **state)
 {
@@ -687,12 +711,44 @@ static void in_the_background_the_database_gets_what_the_tail_soon_forgets(void 
     whole_without_write_ahead_log(f, 3 * turn + 40, 1);
 }
 
+/* A reader keeps the background from its end, meanwhile a batch begins and reads, and then the
+ * reader is gone. */
+static void a_batch_that_reads_during_a_checkpoint_may_be_too_large_for_the_tail(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t turn = TEST_TAIL_HALF / (2 * STORE_TAIL_BLOCK), rows = turn + turn / 2 + 10;
+    uint8_t *large = calloc(1, TEST_TAIL_HALF);
+    char path[2 * PATH_SIZE];
+    sqlite3 *reader = NULL;
+    create_and_open(f);
+    log_store_background(f->store);
+    commit_and_apply(f, 1, rows);
+    file_in(path, f->dir, "node.db");
+    assert_int_equal(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READONLY, store_pages_vfs(NULL)),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    assert_true(query(reader, "SELECT count(*) FROM seen") > 0);
+    copy_in_background(f);
+    usleep(50000);
+    assert_int_equal(log_store_begin(f->store), ASSENT_OK);
+    assert_true(query(log_store_db(f->store), "SELECT count(*) FROM seen") > 0);
+    assert_int_equal(
+        append_kind(f->store, RECORD_PREPARED, rows + 1, bytes_of(large, TEST_TAIL_HALF)),
+        ASSENT_OK);
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    assert_int_equal(log_store_commit(f->store), ASSENT_OK);
+    assert_all_seen(f, rows + 1);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(batches_between_the_steps_of_an_apply_are_durable),
         STORE_TEST(a_batch_that_is_rolled_back_takes_an_open_apply_with_it),
         STORE_TEST(a_batch_too_large_for_the_tail_ends_an_open_apply),
+        STORE_TEST(a_checkpoint_in_the_background_leaves_in_memory_what_was_read),
+        STORE_TEST(a_batch_that_reads_during_a_checkpoint_may_be_too_large_for_the_tail),
         STORE_TEST(in_the_background_the_database_gets_what_the_tail_soon_forgets),
         STORE_TEST(with_time_to_spare_the_database_gets_what_the_tail_soon_forgets),
         STORE_TEST(without_its_write_ahead_log_a_database_loses_nothing),
