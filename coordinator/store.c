@@ -259,7 +259,7 @@ static struct behind *next_to_flush(struct coordinator_store *s)
 
 /* What a newer record says, which a start would replay, need not get into the tables before it.
  * FINISHED is the last that there is of a transaction. */
-static int flush_records(struct coordinator_store *s, uint32_t rows, int *finished, bool *more)
+static int flush_records(struct coordinator_store *s, uint64_t rows, int *finished, bool *more)
 {
     struct ended ended[OUTCOMES_MANY];
     struct behind *b = next_to_flush(s);
@@ -283,9 +283,10 @@ static int flush_records(struct coordinator_store *s, uint32_t rows, int *finish
     return rc;
 }
 
-static int flush(void *arg, uint32_t rows, bool *more)
+static int flush(void *arg, const struct store_step *step, bool *more)
 {
     struct coordinator_store *s = arg;
+    uint64_t rows = step->rows > step->work ? step->rows : step->work;
     int finished = 0;
     int rc = flush_records(s, rows, &finished, more);
     return rc == SQLITE_OK ? prune(s, PRUNE_ROWS + 2 * finished) : rc;

@@ -36,6 +36,9 @@
 /* The same when there is nothing else to do. */
 #define PRUNE_IDLE_ROWS 256
 
+/* Of a value, as much work as a row more. */
+#define WORK_BYTES 4096
+
 /* No SQLite result code: the log contradicts what this store knows. */
 #define BROKEN (-1)
 
@@ -333,23 +336,33 @@ static int store_apply(void *arg, const struct record *record)
     return kv->failed;
 }
 
-static int store_flush(void *arg, uint32_t rows, bool *more)
+static uint64_t work_of(const struct kv_entry *entry)
+{
+    uint64_t work = 1;
+    for (uint32_t i = 0; i < entry->n; i++)
+        work += 1 + blob_bytes(entry->write[i]->value).len / WORK_BYTES;
+    return work;
+}
+
+static int store_flush(void *arg, const struct store_step *step, bool *more)
 {
     struct kv_store *kv = arg;
     struct kv_entry *first =
         kv->flushed == NULL ? TAILQ_FIRST(&kv->overlay.entries) : TAILQ_NEXT(kv->flushed, link);
     struct kv_entry *entry = first;
-    uint32_t decided = 0, writes = 0, n = 0;
+    uint32_t decided = 0, writes = 0;
+    uint64_t rows = 0, work = 0;
     int rc = kv->failed;
     if (rc != SQLITE_OK)
         return rc;
-    for (; entry != kv->overlay.cursor && n + writes < rows; n++) {
+    for (; entry != kv->overlay.cursor && (rows < step->rows || work < step->work); rows++) {
         bool prepared = entry->kind == RECORD_PREPARED;
         rc = prepared ? flush_prepared(kv, entry) : flush_decided(kv, entry);
         if (rc != SQLITE_OK)
             return rc; /* and all may have been rolled back */
         decided += !prepared;
         writes += entry->n;
+        work += work_of(entry);
         kv->flushed = entry;
         entry = TAILQ_NEXT(entry, link);
     }

@@ -34,6 +34,13 @@ struct store_identity {
     uint8_t public_key[32];
 };
 
+/* So many rows of an apply, and more while it is less work than that: a unit of work is a row that
+ * is written, of a few kilobytes. */
+struct store_step {
+    uint64_t rows;
+    uint64_t work;
+};
+
 /* The role's side: turns log rows into tables, and the rest of the log into memory. All are called
  * inside a SQLite transaction where they write. A non-zero return is a SQLite result code and stops
  * the node. */
@@ -50,9 +57,9 @@ struct store_role {
      * from the first row after the last applied(). */
     int (*apply)(void *arg, const struct record *record);
     /* Optional. After the last apply() of a transaction, and before its commit: what apply() has
-     * put off, of about so many rows; called again while there is *more. Batches may come between
-     * the calls, and see tables that have a part of it. */
-    int (*flush)(void *arg, uint32_t rows, bool *more);
+     * put off, a step of it; called again while there is *more. Batches may come between the
+     * calls, and see tables that have a part of it. */
+    int (*flush)(void *arg, const struct store_step *step, bool *more);
     /* The batch of applied rows is durable: memory kept for them may go. */
     void (*applied)(void *arg, uint64_t seq);
     /* Optional. Deletes a bounded number of rows that need not be kept any more, and says whether
@@ -121,10 +128,11 @@ void log_store_rollback(struct log_store *s);
  * how many are still to apply. If an apply is open, ends that first. Checkpoints when the
  * write-ahead log is large. */
 assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left);
-/* The same, about `step` rows at a time: opens an apply of `rows` rows if none is open, and goes on
+/* The same, a step at a time: opens an apply of `rows` rows if none is open, and goes on
  * with it; once all are in the tables it is over. Batches may come between. One that needs the
  * database for itself ends it. */
-assent_status log_store_apply_step(struct log_store *s, uint64_t rows, uint32_t step);
+assent_status log_store_apply_step(struct log_store *s, uint64_t rows,
+                                   const struct store_step *step);
 bool log_store_applying(const struct log_store *s);
 /* Whether rows should be applied now, whatever is queued: the tail is going to forget some that are
  * not in the tables, and a commit would have to put them into the log first. */

@@ -104,17 +104,18 @@ static assent_status begin_apply(struct log_store *s, uint64_t rows)
     return rc == SQLITE_OK ? ASSENT_OK : commit_quietly(s, rc, "apply");
 }
 
-static assent_status step_apply(struct log_store *s, uint32_t rows)
+static assent_status step_apply(struct log_store *s, const struct store_step *step)
 {
     bool more = false;
     s->full = false;
-    int rc = s->role.flush == NULL ? SQLITE_OK : s->role.flush(s->role.arg, rows, &more);
+    int rc = s->role.flush == NULL ? SQLITE_OK : s->role.flush(s->role.arg, step, &more);
     return rc == SQLITE_OK && more ? ASSENT_OK : end_apply(s, rc);
 }
 
 assent_status log_store_finish_apply(struct log_store *s)
 {
-    return s->applying ? step_apply(s, UINT32_MAX) : ASSENT_OK;
+    static const struct store_step all = {UINT64_MAX, 0};
+    return s->applying ? step_apply(s, &all) : ASSENT_OK;
 }
 
 static assent_status apply_transaction(struct log_store *s, uint64_t rows)
@@ -144,7 +145,8 @@ assent_status log_store_apply(struct log_store *s, uint64_t rows, uint64_t *left
     return log_store_checkpoint_if_large(s, status);
 }
 
-assent_status log_store_apply_step(struct log_store *s, uint64_t rows, uint32_t step)
+assent_status log_store_apply_step(struct log_store *s, uint64_t rows,
+                                   const struct store_step *step)
 {
     log_store_require(!s->in_batch, "an apply inside a batch");
     uint64_t waiting = s->durable.seq - s->applied.seq, left;

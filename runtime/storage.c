@@ -32,9 +32,9 @@
 #define APPLY_BEHIND_ROWS                                                                          \
     1024 /* newest rows left out while more come: many wait for a decision                         \
           */
-/* An open apply goes on by so many rows while nothing is queued, or after a batch by as many times
+/* An open apply goes on by so much work while nothing is queued, or after a batch by as many times
  * its rows, so that it ends. */
-#define APPLY_STEP_ROWS  256
+#define APPLY_STEP_WORK  256
 #define APPLY_STEP_TIMES 2
 /* At these it is done at once, so many rows in a transaction. */
 #define APPLY_WAITING_ROWS  65536
@@ -212,12 +212,10 @@ static uint64_t old_rows(uint64_t rows)
 
 static bool apply_step(struct storage *s, uint64_t rows, uint64_t batch)
 {
-    uint64_t step = APPLY_STEP_TIMES * batch;
-    if (step < APPLY_STEP_ROWS)
-        step = APPLY_STEP_ROWS;
+    struct store_step step = {APPLY_STEP_TIMES * batch, APPLY_STEP_WORK};
     if (s->host.apply_step != 0)
-        step = s->host.apply_step;
-    assent_status status = log_store_apply_step(s->store, old_rows(rows), (uint32_t)step);
+        step = (struct store_step){s->host.apply_step, 0};
+    assent_status status = log_store_apply_step(s->store, old_rows(rows), &step);
     if (status == ASSENT_DISK_FULL)
         disk_is_full(s);
     return status != ASSENT_STORAGE;

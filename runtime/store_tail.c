@@ -117,7 +117,7 @@ assent_status store_tail_open(struct store_tail *tail, const struct disk *disk, 
         return ASSENT_STORAGE;
     }
     tail->blank = all_zero(tail->raw, len);
-    tail->cut = !half_fits(len / 2);
+    tail->cut = len % 2 != 0 || !half_fits(len / 2);
     if (!tail->cut)
         set_half(tail, (uint32_t)(len / 2));
     return ASSENT_OK;

@@ -283,10 +283,10 @@ static int ear_apply(void *arg, const struct record *record)
     return m->store_role.apply(m->store_role.arg, record);
 }
 
-static int ear_flush(void *arg, uint32_t rows, bool *more)
+static int ear_flush(void *arg, const struct store_step *step, bool *more)
 {
     struct machine *m = arg;
-    return m->store_role.flush(m->store_role.arg, rows, more);
+    return m->store_role.flush(m->store_role.arg, step, more);
 }
 
 static void ear_applied(void *arg, uint64_t seq)

@@ -100,8 +100,9 @@ static inline void rig_apply_begin(struct rig *r, uint32_t n)
 /* Whether there are more. */
 static inline bool rig_apply_step(struct rig *r, uint32_t rows)
 {
+    struct store_step step = {.rows = rows};
     bool more = false;
-    assert_int_equal(r->role.flush(r->role.arg, rows, &more), SQLITE_OK);
+    assert_int_equal(r->role.flush(r->role.arg, &step, &more), SQLITE_OK);
     return more;
 }
 

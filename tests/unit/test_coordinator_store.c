@@ -94,7 +94,7 @@ static int flush(int rows)
     for (int i = 0; i < rows; i++)
         assert_int_equal(r.role.apply(r.role.arg, &row), SQLITE_OK);
     bool more;
-    int rc = r.role.flush(r.role.arg, UINT32_MAX, &more);
+    int rc = r.role.flush(r.role.arg, &(struct store_step){.rows = UINT64_MAX}, &more);
     assert_true(rc != SQLITE_OK || !more);
     return rc;
 }

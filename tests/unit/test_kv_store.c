@@ -994,6 +994,32 @@ static void an_old_version_goes_when_its_successor_is_below_the_watermark(void *
     assert_string_equal(query("SELECT key, value FROM kv_old"), "b|1\n");
 }
 
+/* At least so many rows, and more up to so much work: a large value is as much as several. */
+static void a_step_of_an_apply_is_bounded_by_work_not_by_rows_alone(void **state)
+{
+    static const struct {
+        struct store_step step;
+        const char *keys;
+    } steps[] = {{{3, 0}, "3\n"}, {{0, 4}, "5\n"}, {{0, 8}, "7\n"}, {{1, 1}, "8\n"}};
+    char key[8], value[20001];
+    bool more;
+    (void)state;
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 10; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        rig_put(&rig, TS(10 + i), key, i == 5 ? value : "1");
+    }
+    rig_apply_begin(&rig, 10);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        assert_int_equal(rig.role.flush(rig.role.arg, &steps[i].step, &more), SQLITE_OK);
+        assert_true(more);
+        assert_string_equal(query("SELECT count(*) FROM kv"), steps[i].keys);
+    }
+    assert_false(rig_apply_step(&rig, 2));
+    rig_apply_end(&rig, true);
+}
+
 /* ---- what changed since ---- */
 
 /* "key=value", "key-" if it was deleted, of [key, end) or of the key; "" if there is no result. */
@@ -1259,6 +1285,7 @@ int main(void)
         KV_TEST(adds_of_one_timestamp_are_one_version),
         KV_TEST(a_version_far_back_is_found_in_few_steps),
         KV_TEST(a_range_of_a_timestamp_goes_both_ways),
+        KV_TEST(a_step_of_an_apply_is_bounded_by_work_not_by_rows_alone),
         KV_TEST(an_old_version_goes_when_its_successor_is_below_the_watermark),
         KV_TEST(what_changed_since_is_found_at_every_stage),
         KV_TEST(too_many_changes_are_not_told_in_part),

@@ -190,7 +190,7 @@ static bool apply_all(void)
     for (uint32_t i = rig.applied; i < rig.n && rc == SQLITE_OK; i++)
         rc = rig.role.apply(rig.role.arg, &rig.log[i]);
     if (rc == SQLITE_OK)
-        rc = rig.role.flush(rig.role.arg, UINT32_MAX, &more);
+        rc = rig.role.flush(rig.role.arg, &(struct store_step){.rows = UINT64_MAX}, &more);
     armed = left;
     left = 0;
     if (rc == SQLITE_OK) {

@@ -549,10 +549,12 @@ static void rows_that_the_tail_forgets_are_in_the_log_or_the_tables(void **state
     assert_replayed(f, 3 * turn + 1, 4 * turn);
 }
 
-static int flush_some(void *arg, uint32_t rows, bool *more)
+static const struct store_step one = {1, 0};
+
+static int flush_some(void *arg, const struct store_step *step, bool *more)
 {
     struct fake *fake = arg;
-    (void)rows;
+    (void)step;
     *more = fake->flushes-- > 0;
     return SQLITE_OK;
 }
@@ -573,13 +575,13 @@ static void batches_between_the_steps_of_an_apply_are_durable(void **state)
     f->fake.flushes = 3;
     commit_rows(f, 1, 5);
     for (uint64_t ts = 6; ts <= 8; ts++) {
-        assert_int_equal(log_store_apply_step(f->store, 5, 1), ASSENT_OK);
+        assert_int_equal(log_store_apply_step(f->store, 5, &one), ASSENT_OK);
         assert_true(log_store_applying(f->store));
         commit_rows(f, ts, ts);
     }
     whole_without_write_ahead_log(f, 8, 1);
     f->fake.flushes = 0;
-    assert_int_equal(log_store_apply_step(f->store, 5, 1), ASSENT_OK);
+    assert_int_equal(log_store_apply_step(f->store, 5, &one), ASSENT_OK);
     assert_false(log_store_applying(f->store));
     whole_without_write_ahead_log(f, 8, 1);
     whole_without_write_ahead_log(f, 8, 2);
@@ -593,7 +595,7 @@ static void a_batch_that_is_rolled_back_takes_an_open_apply_with_it(void **state
     create_and_open(f);
     f->fake.flushes = 1;
     commit_rows(f, 1, 5);
-    assert_int_equal(log_store_apply_step(f->store, 5, 1), ASSENT_OK);
+    assert_int_equal(log_store_apply_step(f->store, 5, &one), ASSENT_OK);
     assert_int_equal(log_store_begin(f->store), ASSENT_OK);
     assert_int_equal(append(f->store, 6), ASSENT_OK);
     log_store_rollback(f->store);
@@ -612,7 +614,7 @@ static void a_batch_too_large_for_the_tail_ends_an_open_apply(void **state)
     create_and_open(f);
     f->fake.flushes = 1;
     commit_rows(f, 1, 5);
-    assert_int_equal(log_store_apply_step(f->store, 5, 1), ASSENT_OK);
+    assert_int_equal(log_store_apply_step(f->store, 5, &one), ASSENT_OK);
     assert_int_equal(log_store_begin(f->store), ASSENT_OK);
     f->fake.flushes = 0;
     assert_int_equal(append_kind(f->store, RECORD_PREPARED, 6, bytes_of(large, TEST_TAIL_HALF)),

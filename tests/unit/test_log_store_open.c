@@ -282,7 +282,8 @@ static void damage_tail(const char *dir, uint32_t block, size_t at)
 static void a_tail_that_was_cut_is_refused(void **state)
 {
     struct fixture *f = *state;
-    static const off_t sizes[] = {TEST_TAIL_HALF, TEST_TAIL_BYTES - 1, TEST_TAIL_BYTES + 4096,
+    static const off_t sizes[] = {TEST_TAIL_HALF,      TEST_TAIL_BYTES - 1,
+                                  TEST_TAIL_BYTES + 1, TEST_TAIL_BYTES + 4096,
                                   2 * TEST_TAIL_BYTES, 3 * STORE_TAIL_BLOCK};
     char path[2 * PATH_SIZE];
     create_and_open(f);
