@@ -91,6 +91,8 @@ void sim_config_draw(struct sim_config *c, uint64_t seed, int scale)
     }
     if (one_in(p, 5)) /* who is in doubt is impatient */
         c->in_doubt_ms = (uint32_t)between(p, 5, 200);
+    if (!one_in(p, 4)) /* otherwise no batch comes between */
+        c->apply_step = one_in(p, 3) ? 5 : 1;
 }
 
 void sim_config_calm(struct sim_config *c)

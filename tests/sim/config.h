@@ -28,6 +28,7 @@ struct sim_config {
     uint32_t one_way_us[NET_DATACENTERS_MAX]; /* of a datacenter, to the middle of the net */
     uint32_t jitter_us;
     uint32_t sync_us;
+    uint32_t apply_step; /* rows between two batches; 0: as many as in the daemons */
     uint32_t in_doubt_ms, retention_ms, txid_skew_ms;
     uint64_t duration_us;    /* of the load with faults */
     uint64_t fault_every_us; /* on average; 0: none */

@@ -385,10 +385,7 @@ void machine_crash(struct machine *m, enum disks_loss loss)
 
 static void begin(struct machine *m)
 {
-    /* From one at a time to whole applies: batches come between, or none do. */
-    static const uint32_t steps[] = {1, 1, 5, 0};
-    const struct storage_host host = {m, host_wake, host_now_us, host_broken,
-                                      steps[sim_between(m->sim, 0, 3)]};
+    const struct storage_host host = {m, host_wake, host_now_us, host_broken, m->apply_step};
     m->state = MACHINE_RUNNING;
     m->starts++;
     m->storage = storage_new(m->start.store, &host);

@@ -46,6 +46,7 @@ struct machine {
     uint64_t base_us, base_at_us; /* monotonic at the last change of rate */
 
     uint32_t sync_us;      /* about how long a sync takes */
+    uint32_t apply_step;   /* as in struct storage_host */
     bool storage_busy;     /* a batch is on its way to the disk */
     bool storage_finished; /* and its jobs wait for the poll */
 

@@ -50,6 +50,7 @@ static void begin(struct run *r)
         machine_init(m, &r->sim, r->disks, &r->net, r->cluster, &r->cluster->node[i]);
         m->watch = oracle_machine_watch(r->oracle);
         m->sync_us = r->config.sync_us;
+        m->apply_step = r->config.apply_step;
     }
     r->workload = workload_new(&r->sim, &r->net, r->cluster, &r->config.workload, r->oracle);
     r->nemesis =

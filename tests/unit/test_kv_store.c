@@ -1001,7 +1001,7 @@ static void a_step_of_an_apply_is_bounded_by_work_not_by_rows_alone(void **state
         struct store_step step;
         const char *keys;
     } steps[] = {{{3, 0}, "3\n"}, {{0, 4}, "5\n"}, {{0, 8}, "7\n"}, {{1, 1}, "8\n"}};
-    char key[8], value[20001];
+    char key[16], value[20001];
     bool more;
     (void)state;
     memset(value, 'x', sizeof value - 1);
