@@ -13,10 +13,10 @@
 
 #define SECOND_US            1000000u
 #define MEMORY_WINDOW_MS     120000u /* finished ones younger than this stay in memory */
-#define MEMORY_WINDOW_MIN_MS 10000u  /* the same when there are too many */
+#define MEMORY_WINDOW_MIN_MS 3000u   /* the same when there are too many */
 #define EVICT_MAX            20000   /* looked at in one second */
 #define EVICT_EACH           2       /* looked at with every event: more than one brings */
-#define MEMORY_MAX           200000u /* in memory, before finished ones are dropped early */
+#define MEMORY_MAX           50000u  /* in memory, before finished ones are dropped early */
 #define CEILING_TICKS        1024u
 
 static const struct sm_state branch_states[] = {

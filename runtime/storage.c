@@ -26,7 +26,7 @@
 #define COPYING_LOOK_MS    2
 
 /* When an apply begins. The more rows, the fewer pages each of them writes. */
-#define APPLY_ROWS    32768
+#define APPLY_ROWS    16384
 #define APPLY_BYTES   (4u * 1024 * 1024)
 #define APPLY_IDLE_MS 200 /* after the last batch, any row is worth it */
 #define APPLY_BEHIND_ROWS                                                                          \
@@ -37,7 +37,7 @@
 #define APPLY_STEP_WORK  256
 #define APPLY_STEP_TIMES 2
 /* At these it is done at once, so many rows in a transaction. */
-#define APPLY_WAITING_ROWS  65536
+#define APPLY_WAITING_ROWS  32768
 #define APPLY_WAITING_BYTES (16u * 1024 * 1024) /* bodies; small ones decoded take more */
 #define APPLY_CHUNK_ROWS    2000
 

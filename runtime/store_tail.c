@@ -66,19 +66,29 @@ int store_tail_create(struct store_tail *tail, const struct disk *disk, const ch
     return error;
 }
 
-/* The whole file, up to what no tail has. */
-static int read_file(struct store_tail *tail, size_t *len)
+/* How long the file is, up to what no tail has. */
+static int file_length(struct store_tail *tail, size_t *len)
 {
+    uint8_t *piece = xmalloc(READ_BYTES);
     size_t got = READ_BYTES;
     int error = 0;
     *len = 0;
     while (error == 0 && got == READ_BYTES && *len <= 2 * STORE_TAIL_HALF_MAX) {
-        tail->raw = xrealloc(tail->raw, *len + READ_BYTES);
-        error =
-            tail->disk->read(tail->disk->arg, tail->file, tail->raw + *len, READ_BYTES, *len, &got);
+        error = tail->disk->read(tail->disk->arg, tail->file, piece, READ_BYTES, *len, &got);
         *len += error == 0 ? got : 0;
     }
+    free(piece);
     return error;
+}
+
+/* The whole file, at once: a buffer that grows leaves holes of its sizes in the heap. */
+static int read_file(struct store_tail *tail, size_t *len)
+{
+    int error = file_length(tail, len);
+    if (error != 0)
+        return error;
+    tail->raw = xcalloc(1, *len);
+    return tail->disk->read(tail->disk->arg, tail->file, tail->raw, *len, 0, len);
 }
 
 static bool half_fits(size_t half_bytes)
